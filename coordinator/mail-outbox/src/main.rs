@@ -1,0 +1,2 @@
+//! nugul-mail-outbox
+fn main() {}

@@ -1,0 +1,2 @@
+//! nugul-coordinator
+fn main() {}

@@ -1,0 +1,2 @@
+//! nugul-payment
+fn main() {}

@@ -1,0 +1,2 @@
+//! nugul-toss-simulator
+fn main() {}

@@ -1,0 +1,2 @@
+//! nugul-bench
+fn main() {}

@@ -1,0 +1,2 @@
+//! nugul-bindgen
+fn main() {}
