@@ -1,0 +1,93 @@
+//! A simulator of Toss Payments: the same paths, fields and codes, no money, and faults on request.
+//!
+//! [`api`] is what a merchant's server calls, [`checkout`] what a buyer's browser sees, [`control`] what a test turns.
+pub mod api;
+pub mod checkout;
+pub mod control;
+pub mod settings;
+pub mod store;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use control::Faults;
+pub use settings::Settings;
+use store::Store;
+
+/// No request body is longer.
+pub const MAX_BODY: usize = 64 * 1024;
+/// Open requests have this long to end when the program stops.
+pub const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// What every handler shares.
+#[derive(Clone, Debug)]
+pub struct Simulator {
+    settings: Arc<Settings>,
+    store: Arc<Mutex<Store>>,
+    faults: Arc<Mutex<Faults>>,
+}
+
+impl Simulator {
+    /// Opens the state file.
+    pub fn open(settings: Settings) -> std::io::Result<Self> {
+        std::fs::create_dir_all(&settings.data)?;
+        let store = Store::open(&settings.data.join("toss.jsonl"), settings.confirm_window)?;
+        Ok(Self { settings: Arc::new(settings), store: Arc::new(Mutex::new(store)), faults: Arc::default() })
+    }
+
+    /// All routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/v1/payments/confirm", post(api::confirm))
+            .route("/v1/payments/{payment_key}", get(api::by_key))
+            .route("/v1/payments/orders/{order_id}", get(api::by_order))
+            .route("/v1/payments/{payment_key}/cancel", post(api::cancel))
+            .route("/v2/standard", get(checkout::script))
+            .route("/checkout", get(checkout::page))
+            .route("/checkout/pay", post(checkout::pay))
+            .route("/control/faults", post(control::set).delete(control::clear))
+            .route("/control/payments", get(control::payments))
+            .route("/readyz", get(|| async { "ok" }))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .with_state(self)
+    }
+
+    /// Runs work on the store where waiting for the disk disturbs nobody.
+    pub(crate) async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store, i64) -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || {
+            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut store, now_ms())
+        })
+        .await
+        .map_err(std::io::Error::other)?
+    }
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// Serves until `stop`, then waits at most [`STOP_WITHIN`] for open requests.
+pub async fn serve(listener: TcpListener, settings: Settings, stop: CancellationToken) -> std::io::Result<()> {
+    let router = Simulator::open(settings)?.router();
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let bound = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_WITHIN).await;
+    };
+    tokio::select! {
+        result = server => result,
+        () = bound => Ok(()),
+    }
+}

@@ -1,0 +1,452 @@
+//! What the simulated provider knows: payments by key and order, answers by idempotency key, kept in one append-only file.
+//!
+//! A change is written and fsynced before it is visible, so a killed simulator comes back with everything it has answered.
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// No more payments than this are kept; the next one is refused.
+pub const MAX_PAYMENTS: usize = 1_000_000;
+/// Longest accepted `Idempotency-Key`, as at Toss.
+pub const MAX_IDEMPOTENCY_KEY: usize = 300;
+
+/// Where a payment stands, by Toss's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// Created, not authenticated.
+    Ready,
+    /// Authenticated by the buyer; waits for the merchant's confirm.
+    InProgress,
+    /// Money taken.
+    Done,
+    /// All money given back.
+    Canceled,
+    /// Some money given back.
+    PartialCanceled,
+    /// Declined at confirm.
+    Aborted,
+    /// Not confirmed in time.
+    Expired,
+}
+
+/// One refund.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Refund {
+    amount: i64,
+    reason: String,
+    left: i64,
+    at_ms: i64,
+    transaction_key: String,
+}
+
+/// One payment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Payment {
+    /// The provider's name of it.
+    pub payment_key: String,
+    /// The merchant's order.
+    pub order_id: String,
+    order_name: String,
+    /// What the buyer agreed to pay.
+    pub amount: i64,
+    /// What the merchant still holds.
+    pub balance: i64,
+    /// Where it stands.
+    pub status: Status,
+    decline: bool,
+    requested_at_ms: i64,
+    approved_at_ms: Option<i64>,
+    refunds: Vec<Refund>,
+    /// How many times money moved from the buyer; more than one is a bug of somebody.
+    pub effects: u32,
+}
+
+/// An answer of the API: a status and a JSON body.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON body.
+    pub body: Value,
+}
+
+impl Answer {
+    fn ok(body: Value) -> Self {
+        Self { status: 200, body }
+    }
+
+    /// An error body as Toss sends it.
+    pub fn error(status: u16, code: &str, message: &str) -> Self {
+        Self { status, body: json!({"code": code, "message": message}) }
+    }
+
+    /// True when nothing but the same answer may follow for the same idempotency key.
+    fn is_final(&self) -> bool {
+        self.status < 500 && self.status != 409
+    }
+}
+
+/// One line of the file.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    /// A payment as it is now, and the answer that said so under an idempotency key.
+    Payment(Box<Payment>, Option<(String, Answer)>),
+    /// An answer that changed nothing.
+    Answer(String, Answer),
+}
+
+/// What a merchant sends to confirm.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Confirm {
+    payment_key: String,
+    order_id: String,
+    amount: i64,
+}
+
+/// What a merchant sends to give money back.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cancel {
+    cancel_reason: String,
+    cancel_amount: Option<i64>,
+}
+
+/// What the buyer agreed to on the checkout page.
+#[derive(Clone, Debug)]
+pub struct NewPayment {
+    /// The merchant's order.
+    pub order_id: String,
+    /// What the buyer reads.
+    pub order_name: String,
+    /// In won.
+    pub amount: i64,
+    /// Declined at confirm.
+    pub decline: bool,
+}
+
+/// Everything the simulator knows.
+#[derive(Debug)]
+pub struct Store {
+    file: File,
+    payments: HashMap<String, Payment>,
+    orders: HashMap<String, Vec<String>>,
+    answers: HashMap<String, Answer>,
+    busy: HashSet<String>,
+    window: Duration,
+}
+
+impl Store {
+    /// Reads the file, drops a torn last line, and goes on where it stopped.
+    pub fn open(path: &Path, window: Duration) -> std::io::Result<Self> {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let mut store = Self {
+            file,
+            payments: HashMap::new(),
+            orders: HashMap::new(),
+            answers: HashMap::new(),
+            busy: HashSet::new(),
+            window,
+        };
+        let mut reader = BufReader::new(store.file.try_clone()?);
+        reader.seek(SeekFrom::Start(0))?;
+        let (mut whole, mut text) = (0_u64, String::new());
+        while reader.read_line(&mut text)? > 0 {
+            let Some(line) = text.strip_suffix('\n') else { break };
+            let line = serde_json::from_str(line).map_err(std::io::Error::other)?;
+            store.apply(line);
+            whole += text.len() as u64;
+            text.clear();
+        }
+        store.file.set_len(whole)?;
+        Ok(store)
+    }
+
+    fn apply(&mut self, line: Line) {
+        match line {
+            Line::Payment(payment, answer) => {
+                if let Some((key, answer)) = answer {
+                    self.answers.insert(key, answer);
+                }
+                if !self.payments.contains_key(&payment.payment_key) {
+                    self.orders.entry(payment.order_id.clone()).or_default().push(payment.payment_key.clone());
+                }
+                self.payments.insert(payment.payment_key.clone(), *payment);
+            }
+            Line::Answer(key, answer) => {
+                self.answers.insert(key, answer);
+            }
+        }
+    }
+
+    fn write(&mut self, line: Line) -> std::io::Result<()> {
+        let mut text = serde_json::to_vec(&line)?;
+        text.push(b'\n');
+        self.file.write_all(&text)?;
+        self.file.sync_data()?;
+        self.apply(line);
+        Ok(())
+    }
+
+    /// Stores a payment the buyer has agreed to and names it.
+    pub fn create(&mut self, new: NewPayment, now_ms: i64) -> std::io::Result<Payment> {
+        if self.payments.len() >= MAX_PAYMENTS {
+            return Err(std::io::Error::other("the simulator is full"));
+        }
+        let payment = Payment {
+            payment_key: format!("tsim_{}", random_hex()?),
+            order_id: new.order_id,
+            order_name: new.order_name,
+            amount: new.amount,
+            balance: new.amount,
+            status: Status::InProgress,
+            decline: new.decline,
+            requested_at_ms: now_ms,
+            approved_at_ms: None,
+            refunds: Vec::new(),
+            effects: 0,
+        };
+        self.write(Line::Payment(Box::new(payment.clone()), None))?;
+        Ok(payment)
+    }
+
+    /// Starts work under an idempotency key: the answer given before, or a refusal while the first request is under way.
+    pub fn begin(&mut self, key: Option<&str>) -> Option<Answer> {
+        let key = key?;
+        if let Some(answer) = self.answers.get(key) {
+            return Some(answer.clone());
+        }
+        if !self.busy.insert(key.to_owned()) {
+            return Some(Answer::error(409, "IDEMPOTENT_REQUEST_PROCESSING", "이전 멱등 요청이 처리중입니다."));
+        }
+        None
+    }
+
+    /// Ends work under an idempotency key.
+    pub fn end(&mut self, key: Option<&str>) {
+        if let Some(key) = key {
+            self.busy.remove(key);
+        }
+    }
+
+    fn expire(&self, payment: &Payment, now_ms: i64) -> Status {
+        let window = i64::try_from(self.window.as_millis()).unwrap_or(i64::MAX);
+        match payment.status {
+            Status::Ready | Status::InProgress if now_ms.saturating_sub(payment.requested_at_ms) > window => Status::Expired,
+            status => status,
+        }
+    }
+
+    /// Takes the money of an authenticated payment. The flag says whether this call took it.
+    pub fn confirm(&mut self, ask: &Confirm, key: Option<&str>, now_ms: i64) -> std::io::Result<(Answer, bool)> {
+        let Some(mut payment) = self.payments.get(&ask.payment_key).cloned() else {
+            return self.refuse(key, no_session());
+        };
+        match self.expire(&payment, now_ms) {
+            Status::Done | Status::Canceled | Status::PartialCanceled => {
+                return self.refuse(
+                    key,
+                    Answer::error(400, "ALREADY_PROCESSED_PAYMENT", "이미 처리된 결제 입니다."),
+                );
+            }
+            Status::Aborted | Status::Expired => return self.refuse(key, no_session()),
+            Status::Ready | Status::InProgress => {}
+        }
+        if payment.order_id != ask.order_id || payment.amount != ask.amount {
+            return self.refuse(key, Answer::error(400, "INVALID_REQUEST", "잘못된 요청입니다."));
+        }
+        let charged = |other: &String| self.payments.get(other).is_some_and(|p| p.effects > 0);
+        if self.orders.get(&payment.order_id).is_some_and(|keys| keys.iter().any(charged)) {
+            let answer = Answer::error(400, "DUPLICATED_ORDER_ID", "이미 승인 및 취소가 진행된 중복된 주문번호 입니다.");
+            return self.refuse(key, answer);
+        }
+        let (answer, took) = if payment.decline {
+            payment.status = Status::Aborted;
+            payment.balance = 0;
+            (Answer::error(403, "REJECT_CARD_PAYMENT", "한도초과 혹은 잔액부족으로 결제에 실패했습니다."), false)
+        } else {
+            payment.status = Status::Done;
+            payment.approved_at_ms = Some(now_ms);
+            payment.effects += 1;
+            (Answer::ok(object(&payment, payment.status)), true)
+        };
+        let stored = key.map(|key| (key.to_owned(), answer.clone()));
+        self.write(Line::Payment(Box::new(payment), stored))?;
+        Ok((answer, took))
+    }
+
+    /// Gives money back, all of what is left or the amount asked for.
+    pub fn cancel(&mut self, payment_key: &str, ask: &Cancel, key: Option<&str>, now_ms: i64) -> std::io::Result<Answer> {
+        let Some(mut payment) = self.payments.get(payment_key).cloned() else {
+            return self.refuse(key, not_found()).map(|(answer, _)| answer);
+        };
+        let refusal = match payment.status {
+            Status::Done | Status::PartialCanceled => None,
+            Status::Canceled => Some(Answer::error(400, "ALREADY_CANCELED_PAYMENT", "이미 취소된 결제 입니다.")),
+            _ => Some(Answer::error(403, "NOT_CANCELABLE_PAYMENT", "취소 할 수 없는 결제 입니다.")),
+        };
+        let amount = ask.cancel_amount.unwrap_or(payment.balance);
+        let refusal = refusal.or_else(|| {
+            let reason = ask.cancel_reason.chars().count();
+            if reason == 0 || reason > 200 || amount <= 0 {
+                Some(Answer::error(400, "INVALID_REQUEST", "잘못된 요청입니다."))
+            } else if amount > payment.balance {
+                Some(Answer::error(403, "NOT_CANCELABLE_AMOUNT", "취소 할 수 없는 금액 입니다."))
+            } else {
+                None
+            }
+        });
+        if let Some(refusal) = refusal {
+            return self.refuse(key, refusal).map(|(answer, _)| answer);
+        }
+        payment.balance -= amount;
+        payment.status = if payment.balance == 0 { Status::Canceled } else { Status::PartialCanceled };
+        payment.refunds.push(Refund {
+            amount,
+            reason: ask.cancel_reason.clone(),
+            left: payment.balance,
+            at_ms: now_ms,
+            transaction_key: random_hex()?,
+        });
+        let answer = Answer::ok(object(&payment, payment.status));
+        let stored = key.map(|key| (key.to_owned(), answer.clone()));
+        self.write(Line::Payment(Box::new(payment), stored))?;
+        Ok(answer)
+    }
+
+    fn refuse(&mut self, key: Option<&str>, answer: Answer) -> std::io::Result<(Answer, bool)> {
+        if let Some(key) = key.filter(|_| answer.is_final()) {
+            self.write(Line::Answer(key.to_owned(), answer.clone()))?;
+        }
+        Ok((answer, false))
+    }
+
+    /// One payment by its key.
+    pub fn by_key(&self, payment_key: &str, now_ms: i64) -> Answer {
+        self.payments.get(payment_key).map_or_else(not_found, |p| Answer::ok(object(p, self.expire(p, now_ms))))
+    }
+
+    /// The payment of an order that took money, or else the newest.
+    pub fn by_order(&self, order_id: &str, now_ms: i64) -> Answer {
+        let keys = self.orders.get(order_id).map_or(&[][..], Vec::as_slice);
+        let all = || keys.iter().rev().filter_map(|key| self.payments.get(key));
+        let found = all().find(|p| p.effects > 0).or_else(|| all().next());
+        found.map_or_else(not_found, |p| Answer::ok(object(p, self.expire(p, now_ms))))
+    }
+
+    /// What was charged, for tests: one entry a payment.
+    pub fn report(&self, now_ms: i64) -> Value {
+        let mut items: Vec<_> = self.payments.values().collect();
+        items.sort_by(|a, b| (a.requested_at_ms, &a.payment_key).cmp(&(b.requested_at_ms, &b.payment_key)));
+        let items: Vec<_> = items
+            .into_iter()
+            .map(|p| {
+                let taken = if p.effects > 0 { p.amount * i64::from(p.effects) } else { 0 };
+                let refunded: i64 = p.refunds.iter().map(|r| r.amount).sum();
+                json!({
+                    "order_id": p.order_id,
+                    "payment_key": p.payment_key,
+                    "status": self.expire(p, now_ms),
+                    "amount_krw": p.amount,
+                    "charged_krw": taken,
+                    "refunded_krw": refunded,
+                    "effects": p.effects,
+                    "refunds": p.refunds.len(),
+                })
+            })
+            .collect();
+        json!({ "items": items })
+    }
+}
+
+fn not_found() -> Answer {
+    Answer::error(404, "NOT_FOUND_PAYMENT", "존재하지 않는 결제 정보 입니다.")
+}
+
+fn no_session() -> Answer {
+    Answer::error(404, "NOT_FOUND_PAYMENT_SESSION", "결제 시간이 만료되어 결제 진행 데이터가 존재하지 않습니다.")
+}
+
+fn random_hex() -> std::io::Result<String> {
+    let mut bytes = [0_u8; 12];
+    getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+/// A time as Toss writes it: ISO 8601 in Seoul, whole seconds.
+fn seoul(ms: i64) -> Option<String> {
+    let at = OffsetDateTime::from_unix_timestamp(ms.div_euclid(1000)).ok()?;
+    at.to_offset(time::macros::offset!(+9)).format(&Rfc3339).ok()
+}
+
+/// A payment as Toss's core API shows it.
+fn object(p: &Payment, status: Status) -> Value {
+    let vat = p.balance - (p.balance * 10 + 5) / 11;
+    let cancels: Vec<_> = p
+        .refunds
+        .iter()
+        .map(|r| {
+            json!({
+                "cancelAmount": r.amount, "cancelReason": r.reason, "taxFreeAmount": 0, "taxExemptionAmount": 0,
+                "refundableAmount": r.left, "transferDiscountAmount": 0, "easyPayDiscountAmount": 0,
+                "canceledAt": seoul(r.at_ms), "transactionKey": r.transaction_key, "receiptKey": null,
+                "cancelStatus": "DONE", "cancelRequestId": null,
+            })
+        })
+        .collect();
+    let failure = (status == Status::Aborted).then(
+        || json!({"code": "REJECT_CARD_PAYMENT", "message": "한도초과 혹은 잔액부족으로 결제에 실패했습니다."}),
+    );
+    let last = p.refunds.last().map_or(p.payment_key.as_str(), |r| r.transaction_key.as_str());
+    json!({
+        "mId": "tosspayments",
+        "version": "2022-11-16",
+        "lastTransactionKey": p.approved_at_ms.map(|_| last),
+        "paymentKey": p.payment_key,
+        "orderId": p.order_id,
+        "orderName": p.order_name,
+        "taxExemptionAmount": 0,
+        "status": status,
+        "requestedAt": seoul(p.requested_at_ms),
+        "approvedAt": p.approved_at_ms.and_then(seoul),
+        "useEscrow": false,
+        "cultureExpense": false,
+        "card": {
+            "issuerCode": "71", "acquirerCode": "71", "number": "12345678****000*", "installmentPlanMonths": 0,
+            "isInterestFree": false, "interestPayer": null, "approveNo": "00000000", "useCardPoint": false,
+            "cardType": "신용", "ownerType": "개인", "acquireStatus": "READY", "amount": p.amount,
+        },
+        "virtualAccount": null, "transfer": null, "mobilePhone": null, "giftCertificate": null,
+        "cashReceipt": null, "cashReceipts": null, "discount": null,
+        "cancels": if cancels.is_empty() { Value::Null } else { Value::Array(cancels) },
+        "secret": null,
+        "type": "NORMAL",
+        "easyPay": null,
+        "country": "KR",
+        "failure": failure,
+        "isPartialCancelable": true,
+        "receipt": null,
+        "checkout": null,
+        "currency": "KRW",
+        "totalAmount": p.amount,
+        "balanceAmount": p.balance,
+        "suppliedAmount": p.balance - vat,
+        "vat": vat,
+        "taxFreeAmount": 0,
+        "metadata": null,
+        "method": "카드",
+    })
+}
