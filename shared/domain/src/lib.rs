@@ -1,1 +1,18 @@
-//! nugul-domain
+//! The rules of the product as pure code: no sockets, no clocks, no randomness of its own.
+//!
+//! Time and random bytes are passed in, so every rule can be replayed.
+
+pub mod account;
+pub mod event;
+pub mod id;
+pub mod money;
+pub mod order;
+pub mod seat_book;
+pub mod seat_map;
+pub mod time;
+
+pub use id::{EventId, HoldId, OrderId, PerformanceId, Region, TicketId, UserId};
+pub use money::Krw;
+pub use seat_book::SeatState;
+pub use seat_map::{Grade, SeatIndex, SeatMap};
+pub use time::Timestamp;
