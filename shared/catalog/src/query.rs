@@ -179,8 +179,10 @@ impl Index {
     pub fn calendar(&self, month: &str) -> Vec<(String, Vec<&CatalogEvent>)> {
         let Some(first) = parse_date(&format!("{month}-01")) else { return Vec::new() };
         let length = days_in(first.month(), first.year());
-        let mut days: Vec<(String, Vec<&CatalogEvent>)> =
-            (0..length).filter_map(|n| first.checked_add(time::Duration::days(n))).map(|day| (iso_date(day), Vec::new())).collect();
+        let mut days: Vec<(String, Vec<&CatalogEvent>)> = (0..length)
+            .filter_map(|n| first.checked_add(time::Duration::days(n)))
+            .map(|day| (iso_date(day), Vec::new()))
+            .collect();
         let first = first.to_julian_day();
         for &number in &self.by_popularity {
             let Some((event, row)) = self.numbered(number) else { continue };
@@ -248,6 +250,8 @@ impl Index {
         let mut attempts = vec![q.clone()];
         if q.chars().any(|c| c.is_ascii_alphabetic()) {
             attempts.push(from_qwerty(&q));
+            // Caps Lock doubles the consonants of a layout that has no capitals.
+            attempts.push(from_qwerty(&q.to_ascii_lowercase()));
         }
         if !q.is_ascii() {
             attempts.push(to_qwerty(&q));

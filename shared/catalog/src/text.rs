@@ -8,13 +8,14 @@ const INITIALS: [char; 19] =
 
 /// The 21 vowels, in the order of Unicode's syllable block.
 const VOWELS: [char; 21] = [
-    'ㅏ', 'ㅐ', 'ㅑ', 'ㅒ', 'ㅓ', 'ㅔ', 'ㅕ', 'ㅖ', 'ㅗ', 'ㅘ', 'ㅙ', 'ㅚ', 'ㅛ', 'ㅜ', 'ㅝ', 'ㅞ', 'ㅟ', 'ㅠ', 'ㅡ', 'ㅢ', 'ㅣ',
+    'ㅏ', 'ㅐ', 'ㅑ', 'ㅒ', 'ㅓ', 'ㅔ', 'ㅕ', 'ㅖ', 'ㅗ', 'ㅘ', 'ㅙ', 'ㅚ', 'ㅛ', 'ㅜ', 'ㅝ', 'ㅞ', 'ㅟ', 'ㅠ', 'ㅡ',
+    'ㅢ', 'ㅣ',
 ];
 
 /// The 27 final consonants; index 0 of a syllable means none, so entry `i` here is final `i + 1`.
 const FINALS: [char; 27] = [
-    'ㄱ', 'ㄲ', 'ㄳ', 'ㄴ', 'ㄵ', 'ㄶ', 'ㄷ', 'ㄹ', 'ㄺ', 'ㄻ', 'ㄼ', 'ㄽ', 'ㄾ', 'ㄿ', 'ㅀ', 'ㅁ', 'ㅂ', 'ㅄ', 'ㅅ', 'ㅆ', 'ㅇ', 'ㅈ', 'ㅊ',
-    'ㅋ', 'ㅌ', 'ㅍ', 'ㅎ',
+    'ㄱ', 'ㄲ', 'ㄳ', 'ㄴ', 'ㄵ', 'ㄶ', 'ㄷ', 'ㄹ', 'ㄺ', 'ㄻ', 'ㄼ', 'ㄽ', 'ㄾ', 'ㄿ', 'ㅀ', 'ㅁ', 'ㅂ', 'ㅄ', 'ㅅ',
+    'ㅆ', 'ㅇ', 'ㅈ', 'ㅊ', 'ㅋ', 'ㅌ', 'ㅍ', 'ㅎ',
 ];
 
 /// Jamo that take two keystrokes: first key, second key, result.
@@ -236,10 +237,7 @@ pub fn from_qwerty(text: &str) -> String {
 
 /// What Hangul would have been on a Latin keyboard: ㅑㅕ becomes `iu`.
 pub fn to_qwerty(text: &str) -> String {
-    decompose(text)
-        .chars()
-        .map(|c| KEYS.iter().find(|(_, jamo)| *jamo == c).map_or(c, |(latin, _)| *latin))
-        .collect()
+    decompose(text).chars().map(|c| KEYS.iter().find(|(_, jamo)| *jamo == c).map_or(c, |(latin, _)| *latin)).collect()
 }
 
 /// Keystrokes to syllables. A consonant before a vowel always opens a syllable, so no backtracking is needed.
