@@ -1,0 +1,187 @@
+//! What handlers take from a request, each refusal with its code and the field at fault.
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, Path, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use bytes::Bytes;
+use nugul_api::{Code, FieldError, headers, limits};
+use nugul_domain::UserId;
+use nugul_token::{AccessClaims, TokenError};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::{app::App, error::ApiError, idempotency::Scope};
+
+/// Who asks: the claims of a verified access token.
+pub struct Auth(pub AccessClaims);
+
+impl Auth {
+    /// Their account.
+    pub const fn user(&self) -> UserId {
+        self.0.sub
+    }
+
+    /// Where their idempotency keys live.
+    pub fn scope(&self) -> Scope {
+        scope_of(&self.0.sub.to_string())
+    }
+}
+
+/// A scope for idempotency keys made of any text.
+pub fn scope_of(text: &str) -> Scope {
+    let mut scope = Scope::default();
+    scope.copy_from_slice(&Sha256::digest(text.as_bytes())[..16]);
+    scope
+}
+
+impl FromRequestParts<App> for Auth {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let value = parts.headers.get(header::AUTHORIZATION).ok_or(Code::NotLoggedIn)?;
+        let token = value.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")).ok_or(Code::TokenInvalid)?;
+        match app.verifier.verify(token.trim(), app.now()) {
+            Ok(claims) => Ok(Self(claims)),
+            Err(TokenError::Expired) => Err(Code::TokenExpired.into()),
+            Err(_) => Err(Code::TokenInvalid.into()),
+        }
+    }
+}
+
+/// A JSON body, checked field by field.
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        parse(&parts.headers, &bytes_of(body).await?).map(Self)
+    }
+}
+
+/// A write with a JSON body: the body, the client's idempotency key and the request's digest.
+pub struct Write<T> {
+    /// What was sent.
+    pub body: T,
+    /// The idempotency key.
+    pub key: String,
+    /// Tells whether a later request with the key is the same.
+    pub digest: String,
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Write<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let key = idempotency_key(&parts.headers)?;
+        let bytes = bytes_of(body).await?;
+        let digest = digest(&parts, &bytes);
+        Ok(Self { body: parse(&parts.headers, &bytes)?, key, digest })
+    }
+}
+
+/// A write without a body.
+pub struct EmptyWrite {
+    /// The idempotency key.
+    pub key: String,
+    /// Tells whether a later request with the key is the same.
+    pub digest: String,
+}
+
+impl FromRequestParts<App> for EmptyWrite {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        Ok(Self { key: idempotency_key(&parts.headers)?, digest: digest(parts, &[]) })
+    }
+}
+
+/// An id in the path. What is no id names nothing.
+pub struct Id<T>(pub T);
+
+impl<T: std::str::FromStr + Send> FromRequestParts<App> for Id<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Path(text) = Path::<String>::from_request_parts(parts, app).await.map_err(|_| Code::NotFound)?;
+        text.parse().map(Self).map_err(|_| Code::NotFound.into())
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<String, ApiError> {
+    let value = headers.get(headers::IDEMPOTENCY_KEY).ok_or(Code::IdempotencyKeyMissing)?;
+    let key = value.to_str().map_err(|_| Code::IdempotencyKeyInvalid)?;
+    let fits = (1..=limits::IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len());
+    if fits && key.bytes().all(|b| b.is_ascii_graphic()) { Ok(key.to_owned()) } else { Err(Code::IdempotencyKeyInvalid.into()) }
+}
+
+fn digest(parts: &Parts, body: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(parts.method.as_str());
+    hash.update([0]);
+    hash.update(parts.uri.path());
+    hash.update([0]);
+    hash.update(body);
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+async fn bytes_of(body: axum::body::Body) -> Result<Bytes, ApiError> {
+    // The one other failure is a client that went away, which reads no answer.
+    axum::body::to_bytes(body, limits::BODY_BYTES_MAX).await.map_err(|_| Code::BodyTooLarge.into())
+}
+
+fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, ApiError> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if !kind.split(';').next().is_some_and(|k| k.trim().eq_ignore_ascii_case("application/json")) {
+        return Err(Code::UnsupportedMediaType.into());
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
+        let pointer: String = e.path().iter().fold(String::new(), |p, segment| format!("{p}/{}", escape(&segment.to_string())));
+        let inner = e.into_inner();
+        if inner.is_data() { bad_field(pointer, &inner) } else { Code::MalformedJson.into() }
+    })?;
+    json.end().map_err(|_| ApiError::from(Code::MalformedJson))?;
+    Ok(value)
+}
+
+/// RFC 6901, 3: `~` and `/` are escaped; an index is bare.
+fn escape(segment: &str) -> String {
+    segment.trim_matches(|c| c == '[' || c == ']').replace('~', "~0").replace('/', "~1")
+}
+
+/// Serde says which field is missing or unknown in its message alone.
+fn bad_field(pointer: String, e: &serde_json::Error) -> ApiError {
+    let message = e.to_string();
+    let detail = message.split(" at line ").next().unwrap_or_default().to_owned();
+    let pointer = match detail.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        Some(field) => format!("{pointer}/{field}"),
+        None => pointer,
+    };
+    ApiError { errors: vec![FieldError { pointer, detail }], ..Code::InvalidField.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nugul_api::accounts::LogIn;
+
+    fn code_and_pointer(body: &str) -> (Code, String) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, "application/json; charset=utf-8".parse().unwrap());
+        let e = parse::<LogIn>(&headers, body.as_bytes()).err().unwrap();
+        (e.code, e.errors.first().map(|f| f.pointer.clone()).unwrap_or_default())
+    }
+
+    #[test]
+    fn the_field_at_fault_is_named() {
+        assert_eq!(code_and_pointer("{"), (Code::MalformedJson, String::new()));
+        assert_eq!(code_and_pointer("{}"), (Code::InvalidField, "/email".into()));
+        assert_eq!(code_and_pointer(r#"{"email":1}"#), (Code::InvalidField, "/email".into()));
+        assert_eq!(code_and_pointer(r#"{"email":"a","password":"b","role":"admin"}"#), (Code::InvalidField, "/role".into()));
+        assert_eq!(code_and_pointer(r#"{"email":"a","password":"b"} x"#), (Code::MalformedJson, String::new()));
+    }
+}
