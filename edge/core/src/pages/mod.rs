@@ -1,0 +1,236 @@
+//! The pages as HTML: pure functions from what is known to a whole document, and the files the documents link to.
+//!
+//! Nothing here asks, waits or fails. Text is escaped by `maud`; no page carries an inline script or style.
+
+use nugul_api::{Problem, booking, catalogue, problem::Language, seats::SeatSnapshot};
+use nugul_domain::{Krw, PerformanceId, SeatIndex, Timestamp};
+
+/// What is around every page.
+#[derive(Clone, Debug)]
+pub struct Chrome {
+    /// The language of the words.
+    pub lang: Language,
+    /// Who is logged in.
+    pub account: Option<SessionUser>,
+    /// The page's own path and query, to come back to.
+    pub path: String,
+    /// The time the page is made.
+    pub now: Timestamp,
+}
+
+/// A person logged in, as the head of a page shows them.
+#[derive(Clone, Debug)]
+pub struct SessionUser {
+    /// What they are called.
+    pub nickname: String,
+}
+
+/// An event in a list.
+#[derive(Clone, Debug)]
+pub struct EventCard {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// 뮤지컬, 연극, 콘서트 …
+    pub category: String,
+    /// Where.
+    pub place: String,
+    /// The first day, `YYYY-MM-DD`.
+    pub starts_on: String,
+    /// The last day, `YYYY-MM-DD`.
+    pub ends_on: String,
+    /// The cheapest seat.
+    pub min_price_krw: Krw,
+    /// The dearest seat.
+    pub max_price_krw: Krw,
+    /// When sales open, where they have not and it is known.
+    pub sales_open_at: Option<Timestamp>,
+}
+
+/// The first page.
+#[derive(Clone, Debug)]
+pub struct HomeView {
+    /// On sale now.
+    pub on_sale: Vec<EventCard>,
+    /// Opening soon.
+    pub soon: Vec<EventCard>,
+    /// The days of `month` on which something runs.
+    pub calendar: Vec<catalogue::CalendarDay>,
+    /// The month shown, `YYYY-MM`.
+    pub month: String,
+    /// The categories there are.
+    pub categories: Vec<String>,
+}
+
+/// What a search found.
+#[derive(Clone, Debug)]
+pub struct SearchView {
+    /// The text asked for.
+    pub q: String,
+    /// The category asked for.
+    pub category: Option<String>,
+    /// The day asked for, `YYYY-MM-DD`.
+    pub date: Option<String>,
+    /// The events on this page.
+    pub results: Vec<EventCard>,
+    /// How many there are in all.
+    pub total: usize,
+    /// The address of the next page.
+    pub next: Option<String>,
+}
+
+/// One event.
+#[derive(Clone, Debug)]
+pub struct EventView {
+    /// The event.
+    pub event: catalogue::Event,
+    /// Seats left by performance, where known.
+    pub remaining: Vec<(PerformanceId, u32)>,
+}
+
+/// Choosing seats.
+#[derive(Clone, Debug)]
+pub struct SeatsView {
+    /// The performance.
+    pub performance: catalogue::Performance,
+    /// Its seats' states.
+    pub snapshot: SeatSnapshot,
+    /// Which block of rows is shown, from 0.
+    pub block: usize,
+    /// The seats chosen so far, in any block.
+    pub selected: Vec<SeatIndex>,
+    /// Why the last try failed.
+    pub problem: Option<Problem>,
+    /// The key of the form's write.
+    pub idempotency_key: String,
+}
+
+/// Seats held: the first step of the checkout.
+#[derive(Clone, Debug)]
+pub struct HoldView {
+    /// The hold.
+    pub hold: booking::Hold,
+    /// Why the last try failed.
+    pub problem: Option<Problem>,
+    /// The key of the form's write.
+    pub idempotency_key: String,
+}
+
+/// An order: paying while it is pending, its outcome after.
+#[derive(Clone, Debug)]
+pub struct OrderView {
+    /// The order.
+    pub order: booking::Order,
+    /// The buyer as Toss knows them.
+    pub customer_key: String,
+    /// The public key of the payment window.
+    pub toss_client_key: String,
+    /// Where the payment window's script is.
+    pub toss_sdk_url: String,
+    /// Where a payment comes back to.
+    pub success_url: String,
+    /// Where a failed payment comes back to.
+    pub fail_url: String,
+    /// Why the last try failed.
+    pub problem: Option<Problem>,
+}
+
+/// One ticket.
+#[derive(Clone, Debug)]
+pub struct TicketView {
+    /// The ticket.
+    pub ticket: booking::Ticket,
+}
+
+/// Every ticket of the person.
+#[derive(Clone, Debug)]
+pub struct TicketsView {
+    /// In any order; the page sorts them by date.
+    pub tickets: Vec<booking::Ticket>,
+}
+
+/// Logging in.
+#[derive(Clone, Debug, Default)]
+pub struct LogInView {
+    /// Where to go after.
+    pub next: String,
+    /// The address typed before.
+    pub email: String,
+    /// Why the last try failed.
+    pub problem: Option<Problem>,
+}
+
+/// Where a sign-up stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignUpStep {
+    /// The address is asked for.
+    #[default]
+    Email,
+    /// The code was sent; it, a password and a nickname are asked for.
+    Code,
+}
+
+/// Signing up.
+#[derive(Clone, Debug, Default)]
+pub struct SignUpView {
+    /// Where it stands.
+    pub step: SignUpStep,
+    /// The address.
+    pub email: String,
+    /// The nickname typed before.
+    pub nickname: String,
+    /// Where to go after.
+    pub next: String,
+    /// Why the last try failed.
+    pub problem: Option<Problem>,
+    /// The key of the form's write.
+    pub idempotency_key: String,
+}
+
+/// A page that could not be shown.
+#[derive(Clone, Debug)]
+pub struct ProblemView {
+    /// What went wrong.
+    pub problem: Problem,
+}
+
+/// A file under `edge/web`.
+#[derive(Clone, Copy, Debug)]
+pub struct Asset {
+    /// Its bytes.
+    pub bytes: &'static [u8],
+    /// Its media type.
+    pub content_type: &'static str,
+}
+
+macro_rules! stubs { ($($(#[$d:meta])* $name:ident($view:ident);)+) => { $($(#[$d])* pub fn $name(chrome: &Chrome, _view: &$view) -> String { maud::html! { (maud::DOCTYPE) html { title { (chrome.path) } } }.into_string() })+ } }
+stubs! {
+    /// The first page.
+    home(HomeView);
+    /// What a search found.
+    search(SearchView);
+    /// One event.
+    event(EventView);
+    /// Choosing seats.
+    seats(SeatsView);
+    /// Seats held.
+    hold(HoldView);
+    /// An order.
+    order(OrderView);
+    /// Every ticket.
+    tickets(TicketsView);
+    /// One ticket.
+    ticket(TicketView);
+    /// Logging in.
+    log_in(LogInView);
+    /// Signing up.
+    sign_up(SignUpView);
+    /// A page that could not be shown.
+    problem(ProblemView);
+}
+
+/// The file at a path below `/assets/`, such as `site.css`.
+pub fn asset(_path: &str) -> Option<Asset> {
+    None
+}
