@@ -171,7 +171,7 @@ fn stage(
     let (_, venue) = venues.get(*tour.get(stop)?)?;
     let mut title = production.title.to_owned();
     if season > 0 {
-        title.push_str(&format!(" 시즌 {}", season + 1));
+        title = format!("{title} 시즌 {}", season + 1);
     } else if stop > 0 && venue.city == home.city {
         title.push_str(" 앙코르");
     }
@@ -286,12 +286,10 @@ fn times(production: &Production, day: Date) -> &'static [(u8, u8)] {
     match (production.category, weekday) {
         ("콘서트", Friday) => &[(19, 30)],
         ("콘서트", Saturday) => &[(18, 0)],
-        ("콘서트", Sunday) => &[(17, 0)],
-        ("콘서트", _) => &[],
-        ("클래식", Saturday) => &[(17, 0)],
+        ("콘서트", Sunday) | ("클래식", Saturday) => &[(17, 0)],
         // Entry slots on every third day spread an exhibition over a month.
         ("전시", _) if day.to_julian_day() % 3 == 0 => &[(10, 30), (13, 30), (16, 30)],
-        ("전시", _) => &[],
+        ("콘서트" | "전시", _) => &[],
         ("가족", Saturday | Sunday) => &[(11, 0), (14, 0)],
         ("가족", _) => &[(11, 0)],
         ("뮤지컬", Wednesday) => &[(14, 30), (19, 30)],

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
 use time::macros::{format_description, offset};
-use time::{Date, OffsetDateTime};
+use time::{Date, OffsetDateTime, UtcOffset};
 
 /// Longest file, in events.
 pub const MAX_EVENTS: usize = 100_000;
@@ -40,6 +40,9 @@ pub const MAX_SEATS_PER_ROW: u32 = 300;
 pub const MAX_SEATS: u32 = 60_000;
 /// Most performances of one event.
 pub const MAX_PERFORMANCES: usize = 400;
+
+/// Days of a run are days in Korea.
+const KOREA: UtcOffset = offset!(+9);
 
 /// One event of a catalogue file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,7 +179,7 @@ impl ImportEvent {
         let mut seen = BTreeSet::new();
         for at in &self.performances {
             let shown = at.format(&Rfc3339).unwrap_or_else(|_| at.to_string());
-            let day = at.checked_to_offset(offset!(+9)).map(OffsetDateTime::date);
+            let day = at.checked_to_offset(KOREA).map(OffsetDateTime::date);
             if day.is_none_or(|day| day < self.starts_on || day > self.ends_on) {
                 return Err(format!(
                     "performance {shown} is outside of the run, {} to {}",
@@ -258,6 +261,8 @@ fn check_text(field: &str, text: &str, max_chars: usize) -> Result<(), String> {
     Ok(())
 }
 
+// By reference: serde says so.
+#[allow(clippy::trivially_copy_pass_by_ref)]
 fn write_date<S: Serializer>(date: &Date, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&iso_date(*date))
 }
