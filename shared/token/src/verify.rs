@@ -1,0 +1,135 @@
+//! The public half: who may be believed.
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey, Validation,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk},
+};
+use nugul_domain::Timestamp;
+use serde_json::Value;
+use std::fmt;
+
+use crate::claims::{AccessClaims, EntryClaims, Envelope, ISSUER, Kind};
+
+/// The longest token looked at, in bytes; ours are under 600.
+pub const TOKEN_BYTES_MAX: usize = 2048;
+/// The most keys taken from a key set.
+pub const KEYS_MAX: usize = 16;
+/// Bytes of an Ed25519 public key.
+const PUBLIC_KEY_BYTES: usize = 32;
+
+/// Why a token is not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    /// It was good once.
+    Expired,
+    /// It is forged, damaged, of another kind or of another service.
+    Invalid,
+    /// It says it was signed with this key, which is not in the key set: perhaps a new one.
+    UnknownKey(String),
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired => f.write_str("the token has expired"),
+            Self::Invalid => f.write_str("the token is not valid"),
+            Self::UnknownKey(kid) => write!(f, "the token is signed with an unknown key {kid:?}"),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+/// A JSON value that is not a key set with at least one key of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JwksError;
+
+impl fmt::Display for JwksError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a JSON Web Key set with a named Ed25519 key")
+    }
+}
+
+impl std::error::Error for JwksError {}
+
+#[derive(Clone, Debug)]
+struct Keys(Vec<(String, DecodingKey)>);
+
+impl Keys {
+    /// Takes the named Ed25519 keys; others are of no use here and are passed over (RFC 7517, 5).
+    fn from_jwks(jwks: &Value) -> Result<Self, JwksError> {
+        let all = jwks.get("keys").and_then(Value::as_array).ok_or(JwksError)?;
+        let keys: Vec<_> = all.iter().filter_map(ed25519).take(KEYS_MAX).collect();
+        if keys.is_empty() { Err(JwksError) } else { Ok(Self(keys)) }
+    }
+
+    fn verify<T: Kind>(&self, token: &str, now: Timestamp) -> Result<T, TokenError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TokenError::Invalid);
+        }
+        // What the header says is only used to choose a key; the signature then covers it.
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(T::TYPE) {
+            return Err(TokenError::Invalid);
+        }
+        let kid = header.kid.ok_or(TokenError::Invalid)?;
+        let Some((_, key)) = self.0.iter().find(|(name, _)| *name == kid) else {
+            return Err(TokenError::UnknownKey(kid));
+        };
+        let mut rules = Validation::new(Algorithm::EdDSA);
+        rules.set_issuer(&[ISSUER]);
+        rules.set_audience(&[T::AUDIENCE]);
+        rules.set_required_spec_claims(&["iss", "aud", "sub"]);
+        // The library would read the system's clock; the time is ours to pass in.
+        rules.validate_exp = false;
+        let data = jsonwebtoken::decode::<Envelope<T>>(token, key, &rules).map_err(|_| TokenError::Invalid)?;
+        let now_s = now.as_millis().div_euclid(1000);
+        match data.claims.claims.expires_at_s() {
+            Some(end) if end <= now_s => Err(TokenError::Expired),
+            _ => Ok(data.claims.claims),
+        }
+    }
+}
+
+fn ed25519(jwk: &Value) -> Option<(String, DecodingKey)> {
+    let jwk: Jwk = serde_json::from_value(jwk.clone()).ok()?;
+    let AlgorithmParameters::OctetKeyPair(pair) = &jwk.algorithm else { return None };
+    if pair.curve != EllipticCurve::Ed25519 {
+        return None;
+    }
+    let key = DecodingKey::from_ed_components(&pair.x).ok()?;
+    let whole = key.try_get_as_bytes().is_ok_and(|bytes| bytes.len() == PUBLIC_KEY_BYTES);
+    whole.then_some((jwk.common.key_id?, key))
+}
+
+/// Verifies access tokens.
+#[derive(Clone, Debug)]
+pub struct AccessVerifier(Keys);
+
+impl AccessVerifier {
+    /// With the keys a coordinator publishes at `/.well-known/jwks.json`.
+    pub fn from_jwks(jwks: &Value) -> Result<Self, JwksError> {
+        Keys::from_jwks(jwks).map(Self)
+    }
+
+    /// Who is logged in at `now`, if the token is to be believed.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
+        self.0.verify(token, now)
+    }
+}
+
+/// Verifies entry QR codes.
+#[derive(Clone, Debug)]
+pub struct EntryVerifier(Keys);
+
+impl EntryVerifier {
+    /// With the keys a coordinator publishes at `/.well-known/jwks.json`.
+    pub fn from_jwks(jwks: &Value) -> Result<Self, JwksError> {
+        Keys::from_jwks(jwks).map(Self)
+    }
+
+    /// What the QR code says, if we made it. Whether its version is the ticket's is for the gate to ask.
+    pub fn verify(&self, text: &str, now: Timestamp) -> Result<EntryClaims, TokenError> {
+        self.0.verify(text, now)
+    }
+}
