@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use time::macros::offset;
-use time::{Date, Duration, OffsetDateTime, Time, Weekday};
+use time::{Date, Duration, Month, OffsetDateTime, Time, Weekday};
 
 use crate::import::{ImportEvent, ImportGrade, MAX_EVENTS};
 
@@ -26,6 +26,18 @@ const LONG_RUN: usize = 20;
 const MAX_RUN_DAYS: i64 = 370;
 /// A tour goes to halls at most this many times larger or smaller.
 const TOUR_SIZE_RATIO: u32 = 4;
+
+/// What a title says about its month.
+const SEASONS: [(&str, Month); 8] = [
+    ("호두까기", Month::December),
+    ("메시아", Month::December),
+    ("송년", Month::December),
+    ("연말", Month::December),
+    ("CHRISTMAS", Month::December),
+    ("신년", Month::January),
+    ("SUMMER", Month::July),
+    ("썸머", Month::July),
+];
 
 /// A hall.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,12 +193,7 @@ fn stage(
     }
 
     let chance = mix(production.title, 1_000 + round as u64);
-    let begins = if production.performances >= LONG_RUN {
-        i64::try_from(chance % (HORIZON_DAYS + HEAD_START_DAYS)).ok()? - i64::try_from(HEAD_START_DAYS).ok()?
-    } else {
-        i64::try_from(1 + chance % HORIZON_DAYS).ok()?
-    };
-    let performances = schedule(production, start_date.checked_add(Duration::days(begins))?);
+    let performances = schedule(production, first_day(production, start_date, chance)?);
     let (first, last) = (performances.first()?.date(), performances.last()?.date());
     Some(ImportEvent {
         title,
@@ -200,6 +207,27 @@ fn stage(
         grades: grades(production, venue, chance),
         performances,
     })
+}
+
+/// When a run begins: sooner rather than later, in its season if that is near.
+fn first_day(production: &Production, start_date: Date, chance: u64) -> Option<Date> {
+    let after = |days: u64| start_date.checked_add(Duration::days(i64::try_from(days).ok()?));
+    if let Some((_, month)) = SEASONS.iter().find(|(word, _)| production.title.contains(word)) {
+        let in_season: Vec<Date> = (1..HORIZON_DAYS).filter_map(after).filter(|day| day.month() == *month).collect();
+        // The first half of what is left of the month, so that the run ends in it too.
+        let early = (in_season.len() as u64 / 2).max(1);
+        if let Some(day) = in_season.get(usize::try_from(chance % early).ok()?) {
+            return Some(*day);
+        }
+    }
+    // The square of an even spread: half of all runs begin within the first quarter of the horizon.
+    let share = chance % 1_000;
+    if production.performances >= LONG_RUN {
+        let days = share * share * (HORIZON_DAYS + HEAD_START_DAYS) / 1_000_000;
+        after(days)?.checked_sub(Duration::days(i64::try_from(HEAD_START_DAYS).ok()?))
+    } else {
+        after(1 + share * share * HORIZON_DAYS / 1_000_000)
+    }
 }
 
 /// Blocks with their prices; some productions are a tenth dearer or cheaper than usual.

@@ -417,7 +417,10 @@ fn the_shipped_catalogue_is_large_and_whole() {
     for category in demo::CATEGORIES {
         assert!(events.iter().filter(|event| event.category == category).count() >= 20, "{category}");
     }
-    assert!(events.iter().any(|event| event.starts_on < FIRST_DAY));
+    let on_already = events.iter().filter(|event| event.starts_on < FIRST_DAY).count();
+    assert!((20..events.len() / 3).contains(&on_already), "{on_already}");
+    let nutcracker = events.iter().find(|event| event.title == "국립발레단 호두까기 인형").unwrap();
+    assert_eq!(nutcracker.starts_on.month(), time::Month::December);
     assert!(events.iter().all(|event| event.ends_on > FIRST_DAY));
 }
 
