@@ -1,0 +1,35 @@
+//! `cargo xtask check`: format, lints, WASM builds, dependency policy. Everything runs; the failures are named at the end.
+use crate::build::{self, Wanted, cargo};
+use crate::run::{Failure, Fallible, find, say, shown, step};
+use nugul_platform::Edge;
+
+/// Crates that build for WASM alone.
+pub(crate) const WASM_ONLY: [&str; 2] = ["nugul-edge-cloudflare", "nugul-edge-spin"];
+
+pub(crate) fn check() -> Fallible {
+    let mut failed = Vec::new();
+    let mut run = |name: &'static str, work: &mut dyn FnMut() -> Fallible| {
+        if let Err(failure) = step(name, work) {
+            say(&format!("{name}: {failure}"));
+            failed.push(name);
+        }
+    };
+    run("format", &mut || shown(cargo().args(["fmt", "--all", "--", "--check"])));
+    run("lints", &mut || {
+        let mut command = cargo();
+        command.args(["clippy", "--quiet", "--workspace", "--all-targets"]);
+        for package in WASM_ONLY {
+            command.args(["--exclude", package]);
+        }
+        shown(command.args(["--", "--deny", "warnings"]))
+    });
+    run("edges", &mut || {
+        build::build(&Wanted { native: None, edges: vec![Edge::Cloudflare, Edge::Spin], wrangler: false }).map(|_| ())
+    });
+    if find("cargo-deny").is_some() {
+        run("dependency policy", &mut || shown(cargo().args(["deny", "check", "bans", "licenses", "sources"])));
+    } else {
+        say("dependency policy: not checked, cargo-deny is not installed (cargo install --locked cargo-deny)");
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Failure::new(format!("failed: {}", failed.join(", ")))) }
+}
