@@ -1,0 +1,7 @@
+-- ARGV: hold.
+
+local h = live(ARGV[1], clock())
+if h then
+  return {'ok', write(h)}
+end
+return {'not found'}

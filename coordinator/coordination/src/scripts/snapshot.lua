@@ -1,0 +1,1 @@
+return {'ok', redis.call('HGET', META, 'version'), redis.call('GET', SEATS)}
