@@ -1,0 +1,104 @@
+//! Fills an empty database with a catalogue and demo accounts.
+
+use std::path::Path;
+
+use nugul_api::catalogue::{NewEvent, PerformanceSummary};
+use nugul_catalog::import::{ImportEvent, parse_jsonl};
+use nugul_domain::{EventId, Grade, Krw, PerformanceId, Timestamp, account::Role, time::iso_date};
+use sqlx::Row;
+
+use crate::{
+    accounts,
+    app::{fill_random, now},
+    catalogue::{service::new_event, store},
+    config::Config,
+    db::Db,
+};
+
+/// The password of every demo account.
+pub const DEMO_PASSWORD: &str = "nugul-demo-2026";
+
+/// Who can log in to a demo.
+pub const DEMO_ACCOUNTS: [(&str, &str, Role); 3] = [
+    ("buyer@nugul.test", "너굴이", Role::User),
+    ("seller@nugul.test", "너굴기획", Role::Seller),
+    ("admin@nugul.test", "관리자", Role::Admin),
+];
+
+/// Events stored in one transaction.
+const BATCH: usize = 200;
+
+/// Fills the database from `catalogue`, or from the catalogue that is shipped, grown to `events`. Does nothing where
+/// there are events already. Says what it did.
+pub async fn seed(config: &Config, db: &Db, catalogue: Option<&Path>, events: Option<u32>) -> Result<String, String> {
+    let row = sqlx::query("SELECT COUNT(*) AS n FROM events").fetch_one(db.pool()).await.map_err(|e| e.to_string())?;
+    let present: i64 = row.try_get("n").map_err(|e| e.to_string())?;
+    if present > 0 {
+        return Ok(format!("{present} events are there already"));
+    }
+    let imported = match catalogue {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+            parse_jsonl(&text).map_err(|e| format!("{}: {e}", path.display()))?
+        }
+        None => nugul_catalog::demo::events(now().seoul().date(), events),
+    };
+    let mut seller = None;
+    for (email, nickname, role) in DEMO_ACCOUNTS {
+        let id = accounts::seed_account(config, db, email, nickname, role, DEMO_PASSWORD).await.map_err(|e| format!("{e:?}"))?;
+        if role == Role::Seller {
+            seller = Some(id);
+        }
+    }
+    let seller = seller.ok_or("no demo seller")?;
+    let (mut event_count, mut performance_count) = (0, 0);
+    for batch in imported.chunks(BATCH) {
+        let mut tx = db.begin_write().await.map_err(|e| e.to_string())?;
+        for import in batch {
+            let (event, times) = converted(config, import)?;
+            store::insert_event(&mut tx, &event, seller).await.map_err(|e| format!("{e:?}"))?;
+            for starts_at in times {
+                let id = PerformanceId::new(config.region, now(), random());
+                let p = PerformanceSummary { id, starts_at, sales_open_at: now() };
+                store::insert_performance(&mut tx, event.summary.id, &p).await.map_err(|e| format!("{e:?}"))?;
+                performance_count += 1;
+            }
+            event_count += 1;
+        }
+        store::mark_changed(&mut tx).await.map_err(|e| format!("{e:?}"))?;
+        tx.commit().await.map_err(|e| e.to_string())?;
+    }
+    Ok(format!("{event_count} events with {performance_count} performances are ready"))
+}
+
+fn random() -> [u8; nugul_domain::id::RANDOM_BYTES] {
+    let mut bytes = [0; nugul_domain::id::RANDOM_BYTES];
+    fill_random(&mut bytes);
+    bytes
+}
+
+fn converted(config: &Config, e: &ImportEvent) -> Result<(nugul_api::catalogue::Event, Vec<Timestamp>), String> {
+    let grades = e.grades.iter().map(|g| Grade {
+        grade: g.grade.clone(),
+        price_krw: Krw(g.price_krw),
+        rows: g.rows,
+        seats_per_row: g.seats_per_row,
+    });
+    let new = NewEvent {
+        title: e.title.clone(),
+        category: e.category.clone(),
+        place: e.place.clone(),
+        description: e.description.clone(),
+        starts_on: iso_date(e.starts_on),
+        ends_on: iso_date(e.ends_on),
+        runtime_min: e.runtime_min,
+        rating: e.rating.clone(),
+        grades: grades.collect(),
+    };
+    let event = new_event(EventId::new(config.region, now(), random()), new).map_err(|error| {
+        let fields: Vec<_> = error.errors.iter().map(|f| format!("{} {}", f.pointer, f.detail)).collect();
+        format!("{} is refused: {}", e.title, fields.join(", "))
+    })?;
+    let times = e.performances.iter().map(|t| i64::try_from(t.unix_timestamp_nanos() / 1_000_000).map(Timestamp::from_millis));
+    Ok((event, times.collect::<Result<_, _>>().map_err(|_| format!("{}: a time is out of range", e.title))?))
+}

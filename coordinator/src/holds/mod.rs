@@ -1,0 +1,4 @@
+//! Holding seats for some minutes.
+
+pub mod routes;
+pub mod service;

@@ -1,0 +1,5 @@
+//! Orders: from a hold to paid seats.
+
+pub mod routes;
+pub mod service;
+pub mod store;

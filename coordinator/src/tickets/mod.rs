@@ -1,0 +1,4 @@
+//! Tickets and their entry QR codes.
+
+pub mod routes;
+pub mod store;
