@@ -1,9 +1,26 @@
 //! The pages as HTML: pure functions from what is known to a whole document, and the files the documents link to.
 //!
+//! Addresses they link to: `/`, `/search`, `/events/{id}`, `/performances/{id}` (seats; `?block=n&seat=i&seat=j`),
+//! `/holds/{id}`, `/orders/{id}`, `/tickets`, `/tickets/{id}`, `/log-in`, `/sign-up`.
 //! Nothing here asks, waits or fails. Text is escaped by `maud`; no page carries an inline script or style.
+
+mod account;
+mod assets;
+mod browse;
+mod checkout;
+mod layout;
+mod poster;
+mod seats;
+mod text;
 
 use nugul_api::{Problem, booking, catalogue, problem::Language, seats::SeatSnapshot};
 use nugul_domain::{Krw, PerformanceId, SeatIndex, Timestamp};
+
+pub use account::{log_in, problem, sign_up, ticket, tickets};
+pub use assets::asset;
+pub use browse::{event, home, search};
+pub use checkout::{hold, order};
+pub use seats::{BLOCK_SEATS_MAX, seats};
 
 /// What is around every page.
 #[derive(Clone, Debug)]
@@ -204,33 +221,5 @@ pub struct Asset {
     pub content_type: &'static str,
 }
 
-macro_rules! stubs { ($($(#[$d:meta])* $name:ident($view:ident);)+) => { $($(#[$d])* pub fn $name(chrome: &Chrome, _view: &$view) -> String { maud::html! { (maud::DOCTYPE) html { title { (chrome.path) } } }.into_string() })+ } }
-stubs! {
-    /// The first page.
-    home(HomeView);
-    /// What a search found.
-    search(SearchView);
-    /// One event.
-    event(EventView);
-    /// Choosing seats.
-    seats(SeatsView);
-    /// Seats held.
-    hold(HoldView);
-    /// An order.
-    order(OrderView);
-    /// Every ticket.
-    tickets(TicketsView);
-    /// One ticket.
-    ticket(TicketView);
-    /// Logging in.
-    log_in(LogInView);
-    /// Signing up.
-    sign_up(SignUpView);
-    /// A page that could not be shown.
-    problem(ProblemView);
-}
-
-/// The file at a path below `/assets/`, such as `site.css`.
-pub fn asset(_path: &str) -> Option<Asset> {
-    None
-}
+#[cfg(test)]
+mod tests;
