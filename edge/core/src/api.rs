@@ -1,0 +1,129 @@
+//! `/api/v1`: answered from memory where possible, otherwise forwarded once to the coordinator that owns the id.
+
+use nugul_api::{
+    Code,
+    headers::{API, LAST_EVENT_ID, PAGE_REQUEST},
+    limits,
+};
+
+use crate::{
+    catalogue::{self, List},
+    host::Host,
+    http::{Body, Method, Request, Response},
+    session::{self, Session},
+    upstream::{Ctx, Got, chosen, region_of},
+};
+
+/// Answers a request below `/api/v1`.
+pub(crate) async fn handle<H: Host>(ctx: &Ctx<'_, H>, mut request: Request) -> Response {
+    let path = request.path.strip_prefix(API).unwrap_or_default().trim_start_matches('/').to_owned();
+    let parts: Vec<&str> = path.split('/').collect();
+    if request.method.is_read() {
+        match parts.as_slice() {
+            ["events"] | ["search", "events"] => return catalogue::answer(ctx, &request, List::Events).await,
+            ["search", "suggest"] => return catalogue::answer(ctx, &request, List::Suggestions).await,
+            ["calendar"] => return catalogue::answer(ctx, &request, List::Calendar).await,
+            ["events" | "performances", id] => {
+                let Some(region) = region_of(id) else { return ctx.refuse(Code::NotFound) };
+                return match ctx.ask_cached(Some(region), &request.path).await {
+                    Ok(Got::Kept(kept)) => kept.into_response(request.header("if-none-match")),
+                    Ok(Got::Answer(answer)) => answer,
+                    Err(code) => ctx.refuse(code),
+                };
+            }
+            ["performances", id, "stream"] => return stream(ctx, &request, id).await,
+            _ => {}
+        }
+    }
+    if !forwardable(&path) {
+        return ctx.refuse(Code::NotFound);
+    }
+    let body = match std::mem::replace(&mut request.body, Body::Empty).collect(limits::BODY_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(_) => return ctx.refuse(Code::BodyTooLarge),
+    };
+    let (session, token) = match authenticate(ctx, &request).await {
+        Ok(known) => known,
+        Err(code) => return ctx.refuse(code),
+    };
+    // Ids know their region; what has none belongs to the region of who asks.
+    let region = parts
+        .iter()
+        .find_map(|part| region_of(part))
+        .or_else(|| region_of_body(&body))
+        .or_else(|| session.user.as_ref().map(|user| user.claims.sub.region().0));
+    let headers = ctx.request_headers(&request.headers, token.as_deref());
+    let mut answer = match ctx.ask(region, request.method, &request.target(), headers, body).await {
+        Ok(answer) => answer,
+        Err(code) => ctx.refuse(code),
+    };
+    answer.headers.extend(session.set_cookies.into_iter().map(|cookie| ("set-cookie".to_owned(), cookie)));
+    answer
+}
+
+/// A path that means the same to everyone on the way: no dots, no encoded slashes.
+fn forwardable(path: &str) -> bool {
+    path.split('/').all(|part| part != "." && part != "..") && !path.contains('%') && !path.contains('\\')
+}
+
+/// An order names its hold in the body.
+fn region_of_body(body: &[u8]) -> Option<u8> {
+    if body.is_empty() {
+        return None;
+    }
+    region_of(serde_json::from_slice::<serde_json::Value>(body).ok()?.get("hold_id")?.as_str()?)
+}
+
+/// Who asks, and the token to forward. A program's token that is not good never reaches a coordinator; a page's ended
+/// session is nobody's.
+async fn authenticate<H: Host>(ctx: &Ctx<'_, H>, request: &Request) -> Result<(Session, Option<String>), Code> {
+    if let Some(value) = request.header("authorization") {
+        let token = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = token.map(|(_, token)| token.trim()).ok_or(Code::TokenInvalid)?;
+        let claims = session::verify(ctx, token).await?;
+        let user = session::User { claims, token: token.to_owned() };
+        return Ok((Session { user: Some(user), ..Session::default() }, Some(token.to_owned())));
+    }
+    let with_cookie =
+        request.cookie(session::ACCESS_COOKIE).is_some() || request.cookie(session::REFRESH_COOKIE).is_some();
+    if !with_cookie {
+        return Ok((Session::default(), None));
+    }
+    if !request.method.is_read() && request.header(PAGE_REQUEST) != Some("1") {
+        return Err(Code::CrossSite);
+    }
+    let session = session::from_cookies(ctx, request).await;
+    if session.unknown {
+        return Err(Code::Unavailable);
+    }
+    let token = session.user.as_ref().map(|user| user.token.clone());
+    Ok((session, token))
+}
+
+/// Joins the seat stream of a performance that exists.
+async fn stream<H: Host>(ctx: &Ctx<'_, H>, request: &Request, id: &str) -> Response {
+    let Some(region) = region_of(id) else { return ctx.refuse(Code::NotFound) };
+    match ctx.ask_cached(Some(region), &format!("{API}/performances/{id}")).await {
+        Ok(Got::Answer(answer)) if answer.status < 500 => return answer,
+        Err(Code::NotFound) => return ctx.refuse(Code::NotFound),
+        // Where the coordinator is away, a room may still have the states.
+        _ => {}
+    }
+    let mut headers = vec![("accept".to_owned(), "text/event-stream".to_owned())];
+    if let Some(last) = request.header(LAST_EVENT_ID) {
+        headers.push((LAST_EVENT_ID.to_owned(), last.to_owned()));
+    }
+    let upstream = ctx.outgoing(Some(region), Method::Get, &request.path, headers, Vec::new());
+    let upstream = match upstream {
+        Ok(upstream) => upstream,
+        Err(code) => return ctx.refuse(code),
+    };
+    match ctx.host.seat_stream(id, upstream).await {
+        Ok(answer) => {
+            let mut answer = chosen(answer);
+            answer.headers.retain(|(name, _)| name != "cache-control");
+            answer.with("cache-control", "no-store")
+        }
+        Err(_) => ctx.refuse(Code::Unavailable),
+    }
+}

@@ -1,0 +1,75 @@
+//! What a platform gives to the edge. An adapter implements [`Host`] and does nothing else.
+
+use std::{future::Future, pin::Pin};
+
+use crate::http::{Method, Response};
+
+/// Settings by name. Cloudflare: text bindings; Spin: the environment.
+pub mod settings {
+    /// `region number=coordinator origin`, separated by commas: `0=http://127.0.0.1:8080`.
+    pub const REGIONS: &str = "NUGUL_REGIONS";
+    /// The script of the payment window.
+    pub const TOSS_SDK_URL: &str = "NUGUL_TOSS_SDK_URL";
+    /// The public key of the payment window.
+    pub const TOSS_CLIENT_KEY: &str = "NUGUL_TOSS_CLIENT_KEY";
+}
+
+/// How long a coordinator may take to answer, in milliseconds. Streams have this long to begin.
+pub const FETCH_TIMEOUT_MS: u64 = 15_000;
+
+/// A request to a coordinator.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The method.
+    pub method: Method,
+    /// The whole address.
+    pub url: String,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+}
+
+/// Why a fetch gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostError {
+    /// No answer within [`FETCH_TIMEOUT_MS`].
+    TimedOut,
+    /// Anything else, in the platform's words.
+    Failed(String),
+}
+
+/// A future that runs beside the request.
+pub type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The platform. Cheap to clone: it is a handle.
+pub trait Host: Clone + 'static {
+    /// Asks a coordinator; resolves once the head of the answer is there. Redirects are not followed.
+    fn fetch(&self, request: Outgoing) -> impl Future<Output = Result<Response, HostError>>;
+
+    /// Joins the seat stream of a performance. `upstream` is the coordinator's stream, which a platform without shared
+    /// rooms relays as it is.
+    fn seat_stream(
+        &self,
+        performance: &str,
+        upstream: Outgoing,
+    ) -> impl Future<Output = Result<Response, HostError>> {
+        let _ = performance;
+        self.fetch(upstream)
+    }
+
+    /// Runs a task that may outlive the answer.
+    fn spawn(&self, task: Task);
+
+    /// Waits.
+    fn sleep(&self, ms: u64) -> impl Future<Output = ()>;
+
+    /// Milliseconds since the Unix epoch.
+    fn now_ms(&self) -> i64;
+
+    /// Fills `bytes` from a secure source.
+    fn random(&self, bytes: &mut [u8]);
+
+    /// A setting, where it is there and not empty.
+    fn setting(&self, name: &str) -> Option<String>;
+}

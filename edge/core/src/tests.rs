@@ -1,0 +1,1 @@
+//! The edge with a coordinator that is a table of answers.
