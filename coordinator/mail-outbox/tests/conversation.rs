@@ -70,7 +70,7 @@ async fn a_mail_is_readable_and_survives_a_restart() {
     let dir = std::env::temp_dir().join(format!("nugul-mail-{}", std::process::id()));
     let world = start(dir.clone()).await;
     let quoted = "From: a@nugul.test\r\nTo: b@nugul.test\r\nMIME-Version: 1.0\r\n\
-        Subject: =?utf-8?b?7J247Kad7JWx7Zi4?=\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        Subject: =?utf-8?b?7J247Kad7JWU7Zi4?=\r\nContent-Type: text/plain; charset=utf-8\r\n\
         Content-Transfer-Encoding: quoted-printable\r\n\r\n=EC=BD=94=EB=93=9C: 123456\r\n..dot\r\n.";
     let encoded = "Subject: second\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
         Content-Transfer-Encoding: base64\r\n\r\n7L2U65OcOiA2NTQzMjE=\r\n.";
