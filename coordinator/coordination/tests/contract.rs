@@ -1,1 +1,0 @@
-//! One contract for both stores.
