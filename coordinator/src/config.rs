@@ -18,6 +18,7 @@ pub const SETTINGS: &str = "\
   NUGUL_TLS_CERT           PEM file: our client certificate
   NUGUL_TLS_KEY            PEM file: its key
   NUGUL_SMTP_URL           smtp://host:port, or smtps://user:password@host
+  NUGUL_MAIL_FROM          sender of our mail (default the demo's)
   NUGUL_SIGNING_KEY_FILE   PEM file of the Ed25519 key (default NUGUL_DATA/signing-key.pem, made when absent)
   NUGUL_REFRESH_REUSE_LEEWAY_MS  a rotated refresh token still answers this long (default 10000)
   NUGUL_PAY_WINDOW_MS      how long an order waits to be paid (default 600000)
@@ -47,6 +48,8 @@ pub struct Config {
     pub tls: Option<(PathBuf, PathBuf, PathBuf)>,
     /// Where mail goes.
     pub smtp_url: String,
+    /// The sender of our mail.
+    pub mail_from: Option<String>,
     /// The key that signs tokens.
     pub signing_key_file: PathBuf,
     /// How long a rotated refresh token still answers, in milliseconds.
@@ -79,6 +82,7 @@ impl Config {
             payment_url: get("NUGUL_PAYMENT_URL").unwrap_or_else(|| "https://localhost:7002".into()),
             tls,
             smtp_url: get("NUGUL_SMTP_URL").unwrap_or_else(|| "smtp://127.0.0.1:1025".into()),
+            mail_from: get("NUGUL_MAIL_FROM"),
             signing_key_file,
             refresh_reuse_leeway_ms: parsed(&get, "NUGUL_REFRESH_REUSE_LEEWAY_MS")?.unwrap_or(10_000),
             pay_window_ms: parsed(&get, "NUGUL_PAY_WINDOW_MS")?.unwrap_or(nugul_domain::order::PAY_WINDOW_MS),

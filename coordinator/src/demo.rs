@@ -9,10 +9,9 @@ use sqlx::Row;
 
 use crate::{
     accounts,
-    app::{fill_random, now},
+    app::{App, fill_random, now},
     catalogue::{service::new_event, store},
     config::Config,
-    db::Db,
 };
 
 /// The password of every demo account.
@@ -30,7 +29,8 @@ const BATCH: usize = 200;
 
 /// Fills the database from `catalogue`, or from the catalogue that is shipped, grown to `events`. Does nothing where
 /// there are events already. Says what it did.
-pub async fn seed(config: &Config, db: &Db, catalogue: Option<&Path>, events: Option<u32>) -> Result<String, String> {
+pub async fn seed(app: &App, catalogue: Option<&Path>, events: Option<u32>) -> Result<String, String> {
+    let (config, db) = (&app.config, &app.db);
     let row = sqlx::query("SELECT COUNT(*) AS n FROM events").fetch_one(db.pool()).await.map_err(|e| e.to_string())?;
     let present: i64 = row.try_get("n").map_err(|e| e.to_string())?;
     if present > 0 {
@@ -45,7 +45,7 @@ pub async fn seed(config: &Config, db: &Db, catalogue: Option<&Path>, events: Op
     };
     let mut seller = None;
     for (email, nickname, role) in DEMO_ACCOUNTS {
-        let id = accounts::seed_account(config, db, email, nickname, role, DEMO_PASSWORD).await.map_err(|e| format!("{e:?}"))?;
+        let id = accounts::seed_account(app, email, nickname, role, DEMO_PASSWORD).await.map_err(|e| format!("{e:?}"))?;
         if role == Role::Seller {
             seller = Some(id);
         }

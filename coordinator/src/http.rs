@@ -59,11 +59,12 @@ async fn jwks(State(app): State<App>) -> impl IntoResponse {
 
 /// Gives every request a trace id and a time-out, and turns an [`ApiError`] into its problem.
 async fn problems(request: Request, next: Next) -> Response {
-    let text = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
-    let language = Language::from_header(text("accept-language").as_deref());
-    let trace_id = text(TRACE_ID)
-        .filter(|t| (1..=TRACE_ID_CHARS_MAX).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
-        .unwrap_or_else(new_trace_id);
+    let (language, trace_id) = {
+        let text = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
+        let plain = |t: &&str| t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let trace_id = text(TRACE_ID).filter(|t| (1..=TRACE_ID_CHARS_MAX).contains(&t.len())).filter(plain);
+        (Language::from_header(text("accept-language")), trace_id.map_or_else(new_trace_id, str::to_owned))
+    };
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answered = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
     let mut response = answered.unwrap_or_else(|_| ApiError::unavailable("the request took too long").into_response());

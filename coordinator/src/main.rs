@@ -4,6 +4,7 @@ use std::{collections::HashMap, path::PathBuf, process::ExitCode, sync::Arc, tim
 
 use nugul_coordination::Seats;
 use nugul_coordinator::{
+    accounts,
     app::{App, Parts, now},
     catalogue::{CatalogueFile, index},
     config::{Config, SETTINGS},
@@ -60,6 +61,7 @@ fn settings() -> Result<Config, String> {
 }
 
 async fn seed(arguments: &[&str]) -> Result<(), String> {
+    use_ring();
     let (mut catalogue, mut events) = (None, None);
     let mut rest = arguments.iter();
     while let Some(flag) = rest.next() {
@@ -70,17 +72,16 @@ async fn seed(arguments: &[&str]) -> Result<(), String> {
             other => return Err(format!("unknown flag {other}; see --help")),
         }
     }
-    let config = settings()?;
-    let db = Db::open(config.mysql_url.as_deref(), &config.data).await?;
-    println!("{}", demo::seed(&config, &db, catalogue.as_deref(), events).await?);
+    let (_stop, stopping) = watch::channel(false);
+    let app = assemble(settings()?, stopping).await?;
+    println!("{}", demo::seed(&app, catalogue.as_deref(), events).await?);
     Ok(())
 }
 
 async fn run() -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("NUGUL_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
-    // Two providers could be compiled in by different crates; this names ours. A second call changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    use_ring();
 
     let config = settings()?;
     let listener = TcpListener::bind(config.listen).await.map_err(|e| format!("{} cannot be listened on: {e}", config.listen))?;
@@ -93,6 +94,7 @@ async fn run() -> Result<(), String> {
         tokio::spawn(seats::expire_holds(app.clone())),
         tokio::spawn(orders::service::expire_orders(app.clone())),
         tokio::spawn(index::keep_fresh(app.clone())),
+        tokio::spawn(accounts::keep_tidy(app.clone())),
     ];
     tracing::info!(listen = %app.config.listen, region = app.config.region.0, "ready");
     let serving = axum::serve(listener, http::router(app)).with_graceful_shutdown(stopped(stop));
@@ -105,6 +107,11 @@ async fn run() -> Result<(), String> {
     Ok(())
 }
 
+/// Two providers of cryptography could be compiled in by different crates; this names ours. A second call changes nothing.
+fn use_ring() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 async fn assemble(config: Config, stopping: watch::Receiver<bool>) -> Result<App, String> {
     let db = Db::open(config.mysql_url.as_deref(), &config.data).await?;
     let seats = match &config.redis_url {
@@ -113,7 +120,7 @@ async fn assemble(config: Config, stopping: watch::Receiver<bool>) -> Result<App
     };
     let keys = Keys::load(&config.signing_key_file)?;
     let verifier = AccessVerifier::from_jwks(&keys.jwks()).map_err(|e| format!("the signing key is not usable: {e}"))?;
-    let mailer = Mailer::new(&config.smtp_url)?;
+    let mailer = Mailer::new(&config.smtp_url, config.mail_from.as_deref())?;
     let catalogue = CatalogueFile::build(&db, now()).await.map_err(|e| e.context.unwrap_or_default())?;
     Ok(Arc::new(Parts {
         db,

@@ -8,6 +8,12 @@ use utoipa::OpenApi;
     info(title = "Nugul Ticket", description = "Errors are application/problem+json (RFC 9457). Writes take an Idempotency-Key."),
     components(schemas(nugul_api::Problem, nugul_api::Code)),
     paths(
+        crate::accounts::routes::email_codes,
+        crate::accounts::routes::sign_up,
+        crate::accounts::routes::log_in,
+        crate::accounts::routes::refresh,
+        crate::accounts::routes::log_out,
+        crate::accounts::routes::me,
         crate::catalogue::routes::list,
         crate::catalogue::routes::create,
         crate::catalogue::routes::read,
