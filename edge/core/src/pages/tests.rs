@@ -59,9 +59,9 @@ fn seats_view(title: &str, grades: Vec<Grade>, selected: Vec<SeatIndex>) -> Seat
     let p = performance_ref(title);
     let count = SeatMap::new(grades.clone()).unwrap().seat_count();
     let states: Vec<_> = (0..count).map(|i| match i.wrapping_mul(2_654_435_761) >> 28 {
+        _ if selected.contains(&i) => SeatState::Available,
         0..3 => SeatState::Sold,
         3 => SeatState::Held,
-        _ if selected.contains(&i) => SeatState::Available,
         4 if i % 7 == 0 => SeatState::Blocked,
         _ => SeatState::Available,
     }).collect();
