@@ -155,9 +155,29 @@ function start() {
   }
   for (const b of document.querySelectorAll("[data-zoom]")) b.addEventListener("click", () =>
     setZoom({ in: zoom * 1.4, out: zoom / 1.4, fit: fit() }[b.dataset.zoom]));
+  // Two fingers, or the wheel with Ctrl: the rest of the page keeps its size.
+  let pinch = null;
+  const apart = (e) => Math.hypot(e.touches[0].clientX - e.touches[1].clientX, e.touches[0].clientY - e.touches[1].clientY);
+  box.addEventListener("touchstart", (e) => { pinch = e.touches.length === 2 ? { from: apart(e), zoom } : null; }, { passive: true });
+  box.addEventListener("touchmove", (e) => {
+    if (!pinch || e.touches.length !== 2) return;
+    e.preventDefault();
+    setZoom(pinch.zoom * apart(e) / pinch.from);
+  }, { passive: false });
+  box.addEventListener("wheel", (e) => { if (e.ctrlKey) { e.preventDefault(); setZoom(zoom * (e.deltaY < 0 ? 1.1 : 1 / 1.1)); } }, { passive: false });
+  // What a seat is called and costs, under the mouse.
+  map.addEventListener("pointerover", (e) => {
+    const r = e.target.closest?.("[data-seat]");
+    if (!r) return;
+    const title = r.firstChild ?? r.appendChild(document.createElementNS(map.namespaceURI, "title"));
+    title.textContent = r.getAttribute("aria-label");
+  });
+  // Whole where its seats stay large enough to press; else life-size, the choice or the middle of the front in view.
   if (fit() > .55) setZoom(fit());
-  box.scrollLeft = (box.scrollWidth - box.clientWidth) / 2;
-  box.scrollTop = 0;
+  const shown = chosen().find((s) => s.el);
+  const place = shown && [Number(shown.el.getAttribute("x")), ...shown.el.parentNode.getAttribute("transform").match(/\d+/g).map(Number)];
+  box.scrollLeft = place ? (place[0] + place[1]) * zoom - box.clientWidth / 2 : (box.scrollWidth - box.clientWidth) / 2;
+  box.scrollTop = place ? place[2] * zoom - box.clientHeight / 2 : 0;
 
   // --- the stream
   const mode = (to) => {

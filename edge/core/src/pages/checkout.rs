@@ -23,7 +23,7 @@ pub fn hold(c: &Chrome, v: &HoldView) -> String {
         (problem_box(c, v.problem.as_ref()))
         p.clock #countdown data-until=(h.expires_at.as_millis()) data-now=(c.now.as_millis()) data-left=(w.left) data-over=(w.time_over) {
             @if h.expires_at <= c.now { (w.time_over) }
-            @else { b { (text::clock(c.lang, h.expires_at)) } " " (w.held_until) }
+            @else { b { (text::clock(c.lang, h.expires_at)) } (w.held_until) }
         }
         p.hidden #countdown-said aria-live="polite" {}
         (what(c, &h.performance))
@@ -61,7 +61,7 @@ fn pay(c: &Chrome, v: &OrderView) -> String {
         h1 { (w.pay_title) }
         (problem_box(c, v.problem.as_ref()))
         p.clock #countdown data-until=(o.pay_before.as_millis()) data-now=(c.now.as_millis()) data-left=(w.left) data-over=(w.time_over) {
-            b { (text::clock(c.lang, o.pay_before)) } " " (w.pay_until)
+            b { (text::clock(c.lang, o.pay_before)) } (w.pay_until)
         }
         p.hidden #countdown-said aria-live="polite" {}
         (what(c, &o.performance))

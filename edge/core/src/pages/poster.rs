@@ -12,7 +12,7 @@ const LINES_MAX: usize = 3;
 pub(super) fn poster(title: &str, category: &str) -> Markup {
     let hash = fnv1a(title.as_bytes()) ^ fnv1a(category.as_bytes()).rotate_left(17);
     let part = |shift: u32, below: u64| (hash >> shift) % below;
-    let hue = (fnv1a(category.as_bytes()) % 360 + part(8, 50)) % 360;
+    let hue = (fnv1a(category.as_bytes()) % 360 + part(8, 90)) % 360;
     let other = (hue + 30 + part(16, 60)) % 360;
     let ground = format!("hsl({hue} 42% 24%)");
     let mid = format!("hsl({hue} 40% 36%)");
@@ -33,8 +33,8 @@ pub(super) fn poster(title: &str, category: &str) -> Markup {
                     circle cx=(x) cy="72" r="8" fill=(light) {}
                 }
                 2 => {
-                    path d=(format!("M{x} -4L-16 112H136z")) fill=(mid) {}
-                    path d=(format!("M{x} -4L{} 112H{}z", x.saturating_sub(26), x + 26)) fill=(light) opacity=".85" {}
+                    path d=(format!("M{x} -4L-34 164H154z")) fill=(mid) {}
+                    path d=(format!("M{x} -4L{} 164H{}z", x.saturating_sub(36), x + 36)) fill=(light) opacity=".85" {}
                 }
                 3 => {
                     @for k in 0..6u64 {
@@ -49,8 +49,8 @@ pub(super) fn poster(title: &str, category: &str) -> Markup {
                 }
             }
             rect y="100" width="120" height="60" fill=(ground) opacity=".82" {}
-            text x="10" y="115" font-size="7" fill=(light) { (category) }
-            @for (line, at) in lines(title).iter().zip([128, 141, 154]) {
+            text x="10" y="113" font-size="7" fill=(light) { (category) }
+            @for (line, at) in lines(title).iter().zip([127, 140, 153]) {
                 text x="10" y=(at) font-size="12" font-weight="700" fill="#fff" { (line) }
             }
         }

@@ -90,7 +90,7 @@ words! {
     lost_one = "방금 다른 분이 먼저 선택해서 뺐어요: ", "Someone was faster, so it was removed: ";
     lost_many = "다른 분이 먼저 선택한 좌석:", "Taken by someone faster:";
     checkout = "주문 확인", "Your order";
-    held_until = "까지 좌석을 잡아 두었어요.", "— your seats are held until then.";
+    held_until = "까지 좌석을 잡아 두었어요.", ": your seats are yours until then.";
     left = "남은 시간", "Time left";
     time_over = "잡아 둔 시간이 끝났어요. 결제한 금액은 없어요.", "The hold has ended. Nothing was charged.";
     choose_again = "좌석 다시 고르기", "Choose seats again";
@@ -99,7 +99,7 @@ words! {
     terms_price = "표시된 합계가 결제할 금액 전부예요.", "The total shown is all you pay.";
     terms_seat = "결제하기를 누르면 10분 동안 결제할 수 있고, 그동안 좌석은 그대로 있어요.", "After you continue you have 10 minutes to pay; your seats stay yours.";
     terms_stop = "결제 전에 그만두면 좌석만 돌려놓고 돈은 나가지 않아요.", "If you stop before paying, only the seats go back. Nothing is charged.";
-    agree = "위 내용을 확인했고, 결제 진행에 동의하는 경우 아래를 눌러 주세요.", "By continuing you agree to the above.";
+    agree = "결제하기를 누르면 위 내용에 동의하는 거예요.", "By pressing Pay you agree to the above.";
     pay = "결제하기", "Pay";
     release = "좌석 돌려놓기", "Give the seats back";
     pay_title = "결제", "Payment";
@@ -108,7 +108,7 @@ words! {
     pay_stopped = "결제를 마치지 않았어요. 결제된 것은 없고 좌석은 그대로 있어요. 다시 누르면 이어서 할 수 있어요.", "The payment was not finished. Nothing was charged and your seats are still held. Press again to continue.";
     pay_note = "카드 결제창이 열려요. 카드 정보는 너굴티켓에 남지 않아요.", "A card window opens. Your card details never reach us.";
     pay_noscript = "결제창을 열려면 자바스크립트가 필요해요. 켜고 새로고침해 주세요.", "The payment window needs JavaScript. Turn it on and reload.";
-    pay_until = "까지 결제할 수 있어요.", "is the time to pay by.";
+    pay_until = "까지 결제할 수 있어요.", " is the time to pay by.";
     cancel_order = "주문 그만두기", "Cancel this order";
     to_tickets = "내 티켓 보기", "See my tickets";
     to_home = "처음으로", "Go home";
