@@ -169,8 +169,10 @@ impl Payments {
                 drop(permit);
             }
             State::Prepared if now > payment.expires_at_ms => {
-                let verdict =
-                    Verdict::NotTaken { code: "order_expired".into(), message: "결제 시간이 지나 주문이 끝났어요.".into() };
+                let verdict = Verdict::NotTaken {
+                    code: "order_expired".into(),
+                    message: "결제 시간이 지나 주문이 끝났어요.".into(),
+                };
                 store::settle(&mut tx, &payment, &verdict, new_id(now)?, now).await?;
                 tx.commit().await?;
                 self.announce(order);
@@ -227,16 +229,27 @@ impl Payments {
                 return Ok(payment);
             }
             State::Prepared => {
-                let verdict = Verdict::NotTaken { code: "order_cancelled".into(), message: "주문이 취소됐어요.".into() };
-                store::settle(&mut tx, &payment, &verdict, new_id(now)?, now).await?;
+                let verdict =
+                    Verdict::NotTaken { code: "order_cancelled".into(), message: "주문이 취소됐어요.".into() };
+                // Without the lock of SQLite another call may have moved it since it was read: nothing is stored, try again.
+                if !store::settle(&mut tx, &payment, &verdict, new_id(now)?, now).await? {
+                    return Err(Refusal::Busy);
+                }
                 tx.commit().await?;
+                drop(permit);
                 self.announce(order);
             }
             State::Confirming => {
-                store::want_cancel(&mut tx, order, reason).await?;
+                if !store::want_cancel(&mut tx, order, reason).await? {
+                    return Err(Refusal::Busy);
+                }
                 tx.commit().await?;
+                drop(permit);
             }
-            State::Refunding => tx.commit().await?,
+            State::Refunding => {
+                tx.commit().await?;
+                drop(permit);
+            }
             State::Approved => {
                 let lease = now.saturating_add(millis(self.timings.lease));
                 let mine = store::start_refund(&mut tx, order, reason, lease, now).await?;

@@ -28,14 +28,16 @@ pub async fn book(
 ) -> Result<(), sqlx::Error> {
     let signed = if movement == Movement::Capture { amount_krw } else { -amount_krw };
     for (account, amount) in [(PROVIDER, signed), (ORDERS, -signed)] {
-        sqlx::query("INSERT INTO ledger_entries (order_id, kind, account, amount_krw, created_at_ms) VALUES (?, ?, ?, ?, ?)")
-            .bind(order.as_bytes().to_vec())
-            .bind(movement as i64)
-            .bind(account)
-            .bind(amount)
-            .bind(now_ms)
-            .execute(&mut **tx)
-            .await?;
+        sqlx::query(
+            "INSERT INTO ledger_entries (order_id, kind, account, amount_krw, created_at_ms) VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(order.as_bytes().to_vec())
+        .bind(movement as i64)
+        .bind(account)
+        .bind(amount)
+        .bind(now_ms)
+        .execute(&mut **tx)
+        .await?;
     }
     Ok(())
 }

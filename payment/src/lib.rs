@@ -80,8 +80,8 @@ pub async fn serve(
         .client_ca_root(Certificate::from_pem(&config.tls_ca))
         .timeout(HANDSHAKE_WITHIN);
     let (reporter, health) = tonic_health::server::health_reporter();
-    let service = PaymentServiceServer::new(Rpc::new(Arc::clone(&payments), stop.clone()))
-        .max_decoding_message_size(MAX_MESSAGE);
+    let service =
+        PaymentServiceServer::new(Rpc::new(Arc::clone(&payments), stop.clone())).max_decoding_message_size(MAX_MESSAGE);
     reporter.set_serving::<PaymentServiceServer<Rpc>>().await;
     let grpc = Server::builder()
         .tls_config(tls)?
@@ -99,10 +99,8 @@ pub async fn serve(
     let reconciler = tokio::spawn(reconcile::run(Arc::clone(&payments), stop.clone()));
 
     let all = async {
-        let result = tokio::try_join!(
-            async { grpc.await.map_err(Failure::from) },
-            async { http.await.map_err(Failure::from) },
-        );
+        let result =
+            tokio::try_join!(async { grpc.await.map_err(Failure::from) }, async { http.await.map_err(Failure::from) },);
         // One that failed takes the others along.
         stop.cancel();
         reconciler.await?;

@@ -111,13 +111,15 @@ fn select(rest: &str) -> sqlx::AssertSqlSafe<String> {
 
 /// The payment of an order.
 pub async fn get(db: &Db, order: Uuid) -> Result<Option<Payment>, sqlx::Error> {
-    let row = sqlx::query(select("WHERE order_id = ?")).bind(order.as_bytes().to_vec()).fetch_optional(&db.pool).await?;
+    let row =
+        sqlx::query(select("WHERE order_id = ?")).bind(order.as_bytes().to_vec()).fetch_optional(&db.pool).await?;
     row.as_ref().map(read).transpose()
 }
 
 /// The payment of an order, as this transaction sees it.
 pub async fn get_in(tx: &mut Transaction<'_, Any>, order: Uuid) -> Result<Option<Payment>, sqlx::Error> {
-    let row = sqlx::query(select("WHERE order_id = ?")).bind(order.as_bytes().to_vec()).fetch_optional(&mut **tx).await?;
+    let row =
+        sqlx::query(select("WHERE order_id = ?")).bind(order.as_bytes().to_vec()).fetch_optional(&mut **tx).await?;
     row.as_ref().map(read).transpose()
 }
 

@@ -171,8 +171,19 @@ impl Toss {
 /// Refusals of a confirm after which it is certain that nothing was taken. All others are asked about.
 fn is_certain_refusal(status: u16, code: &str) -> bool {
     const PREFIXES: [&str; 13] = [
-        "REJECT_", "EXCEED_", "INVALID_", "INCORRECT_", "NOT_ALLOWED_", "NOT_AVAILABLE_", "NOT_SUPPORTED_",
-        "NOT_FOUND_PAYMENT", "NOT_MATCHES_", "NOT_REGISTERED_", "BELOW_", "RESTRICTED_", "UNAPPROVED_",
+        "REJECT_",
+        "EXCEED_",
+        "INVALID_",
+        "INCORRECT_",
+        "NOT_ALLOWED_",
+        "NOT_AVAILABLE_",
+        "NOT_SUPPORTED_",
+        "NOT_FOUND_PAYMENT",
+        "NOT_MATCHES_",
+        "NOT_REGISTERED_",
+        "BELOW_",
+        "RESTRICTED_",
+        "UNAPPROVED_",
     ];
     matches!(status, 400 | 403 | 404)
         && !matches!(code, "INVALID_API_KEY" | "INVALID_IDEMPOTENCY_KEY" | "INVALID_AUTHORIZE_AUTH")
@@ -181,8 +192,10 @@ fn is_certain_refusal(status: u16, code: &str) -> bool {
 
 /// A payment key is made of these; anything else did not come from Toss.
 pub fn is_payment_key(key: &str) -> bool {
-    (1..=200).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=.~".contains(&b))
-        && key != "." && key != ".."
+    (1..=200).contains(&key.len())
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=.~".contains(&b))
+        && key != "."
+        && key != ".."
 }
 
 fn taken_money(payment: &Payment) -> bool {
@@ -287,7 +300,9 @@ mod tests {
 
     #[test]
     fn payment_keys_cannot_change_the_path() {
-        for (key, good) in [("tsim_0a", true), ("", false), ("../x", false), ("..", false), ("a/b", false), ("a?b", false)] {
+        for (key, good) in
+            [("tsim_0a", true), ("", false), ("../x", false), ("..", false), ("a/b", false), ("a?b", false)]
+        {
             assert_eq!(is_payment_key(key), good, "{key}");
         }
     }

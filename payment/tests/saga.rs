@@ -1,4 +1,6 @@
 //! The payment service against the Toss simulator, both in this process: money is taken once, and nothing is guessed.
+//!
+//! On SQLite, or with `NUGUL_TEST_MYSQL_URL` (a server, without a database name) on MySQL, a database per test.
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -93,6 +95,7 @@ struct World {
     payment: Option<Running>,
     http: reqwest::Client,
     timings: Timings,
+    mysql_url: Option<String>,
 }
 
 type Client = PaymentServiceClient<Channel>;
@@ -130,7 +133,17 @@ impl World {
             tick: Duration::from_millis(20),
             ..timings
         };
-        let mut world = Self { folder, toss: Running { address, stop, task }, payment: None, http, timings };
+        let mut mysql_url = None;
+        if let Ok(server) = std::env::var("NUGUL_TEST_MYSQL_URL") {
+            let name = format!("pay_{}", random_id().simple());
+            let db = Db::mysql(&server).await.unwrap();
+            let text = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
+            sqlx::query(text).execute(&db.pool).await.unwrap();
+            db.pool.close().await;
+            mysql_url = Some(format!("{}/{name}", server.trim_end_matches('/')));
+        }
+        let toss = Running { address, stop, task };
+        let mut world = Self { folder, toss, payment: None, http, timings, mysql_url };
         world.start().await;
         world
     }
@@ -142,7 +155,7 @@ impl World {
         let config = Config {
             listen: address,
             admin_listen: admin.local_addr().unwrap(),
-            mysql_url: None,
+            mysql_url: self.mysql_url.clone(),
             data: self.folder.0.clone(),
             tls_ca: pki().ca.clone(),
             tls_cert: pki().server.0.clone(),
@@ -198,10 +211,16 @@ impl World {
         rest.split('&').next().unwrap().to_owned()
     }
 
+    async fn db(&self) -> Db {
+        match &self.mysql_url {
+            Some(url) => Db::mysql(url).await.unwrap(),
+            None => Db::sqlite(&self.folder.0.join("payment.db")).await.unwrap(),
+        }
+    }
+
     /// The simulator's record of an order.
     async fn charged(&self, order: Uuid) -> Value {
-        let report: Value =
-            self.http.get(self.toss("/control/payments")).send().await.unwrap().json().await.unwrap();
+        let report: Value = self.http.get(self.toss("/control/payments")).send().await.unwrap().json().await.unwrap();
         let items = report["items"].as_array().unwrap();
         items.iter().find(|item| item["order_id"] == order.to_string()).cloned().unwrap()
     }
@@ -217,7 +236,8 @@ impl World {
         let mut client = self.client().await;
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let payment = client.get_payment(GetPaymentRequest { order_id: order.to_string() }).await.unwrap().into_inner();
+            let payment =
+                client.get_payment(GetPaymentRequest { order_id: order.to_string() }).await.unwrap().into_inner();
             if payment.state() == state {
                 return payment;
             }
@@ -240,7 +260,7 @@ impl World {
     /// Ends everything and gives the books: the sum of all accounts, and what the provider owes.
     async fn close(mut self) -> (i64, i64) {
         self.payment.take().unwrap().stop().await;
-        let db = Db::sqlite(&self.folder.0.join("payment.db")).await.unwrap();
+        let db = self.db().await;
         let totals = ledger::totals(&db).await.unwrap();
         db.pool.close().await;
         self.toss.stop().await;
@@ -456,10 +476,12 @@ async fn a_restart_in_the_middle_finds_out() {
         }
         world.payment.take().unwrap().stop().await;
         // What a process killed right after storing its intention leaves behind.
-        let db = Db::sqlite(&world.folder.0.join("payment.db")).await.unwrap();
+        let db = world.db().await;
         let now = nugul_payment::confirm::now_ms();
+        // Another replica's lease is respected on MySQL; with SQLite there is no other replica.
+        let lease = now + if world.mysql_url.is_some() { 100 } else { 3_600_000 };
         let mut tx = db.begin().await.unwrap();
-        assert!(nugul_payment::store::start_confirm(&mut tx, order, &key, now + 3_600_000, now).await.unwrap());
+        assert!(nugul_payment::store::start_confirm(&mut tx, order, &key, lease, now).await.unwrap());
         tx.commit().await.unwrap();
         db.pool.close().await;
         if took {

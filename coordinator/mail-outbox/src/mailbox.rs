@@ -74,7 +74,8 @@ impl Mailbox {
                 text: text.clone(),
                 received_at: received_at.clone(),
             };
-            let (path, draft) = (inner.dir.join(format!("{}.json", mail.id)), inner.dir.join(format!("{}.new", mail.id)));
+            let (path, draft) =
+                (inner.dir.join(format!("{}.json", mail.id)), inner.dir.join(format!("{}.new", mail.id)));
             let mut file = File::create(&draft)?;
             file.write_all(&serde_json::to_vec(&mail)?)?;
             file.sync_all()?;

@@ -73,7 +73,10 @@ async fn page(State(mailbox): State<Mailbox>, Query(filter): Query<Filter>) -> R
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'",
+        ),
     ];
     (headers, page.into_string()).into_response()
 }

@@ -19,7 +19,8 @@ pub const MAX_DELAY: Duration = Duration::from_secs(60);
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        (StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(self.body)).into_response()
+        (StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(self.body))
+            .into_response()
     }
 }
 

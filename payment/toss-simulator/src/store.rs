@@ -241,7 +241,9 @@ impl Store {
     fn expire(&self, payment: &Payment, now_ms: i64) -> Status {
         let window = i64::try_from(self.window.as_millis()).unwrap_or(i64::MAX);
         match payment.status {
-            Status::Ready | Status::InProgress if now_ms.saturating_sub(payment.requested_at_ms) > window => Status::Expired,
+            Status::Ready | Status::InProgress if now_ms.saturating_sub(payment.requested_at_ms) > window => {
+                Status::Expired
+            }
             status => status,
         }
     }
@@ -253,10 +255,7 @@ impl Store {
         };
         match self.expire(&payment, now_ms) {
             Status::Done | Status::Canceled | Status::PartialCanceled => {
-                return self.refuse(
-                    key,
-                    Answer::error(400, "ALREADY_PROCESSED_PAYMENT", "이미 처리된 결제 입니다."),
-                );
+                return self.refuse(key, Answer::error(400, "ALREADY_PROCESSED_PAYMENT", "이미 처리된 결제 입니다."));
             }
             Status::Aborted | Status::Expired => return self.refuse(key, no_session()),
             Status::Ready | Status::InProgress => {}
@@ -266,7 +265,8 @@ impl Store {
         }
         let charged = |other: &String| self.payments.get(other).is_some_and(|p| p.effects > 0);
         if self.orders.get(&payment.order_id).is_some_and(|keys| keys.iter().any(charged)) {
-            let answer = Answer::error(400, "DUPLICATED_ORDER_ID", "이미 승인 및 취소가 진행된 중복된 주문번호 입니다.");
+            let answer =
+                Answer::error(400, "DUPLICATED_ORDER_ID", "이미 승인 및 취소가 진행된 중복된 주문번호 입니다.");
             return self.refuse(key, answer);
         }
         let (answer, took) = if payment.decline {
@@ -285,7 +285,13 @@ impl Store {
     }
 
     /// Gives money back, all of what is left or the amount asked for.
-    pub fn cancel(&mut self, payment_key: &str, ask: &Cancel, key: Option<&str>, now_ms: i64) -> std::io::Result<Answer> {
+    pub fn cancel(
+        &mut self,
+        payment_key: &str,
+        ask: &Cancel,
+        key: Option<&str>,
+        now_ms: i64,
+    ) -> std::io::Result<Answer> {
         let Some(mut payment) = self.payments.get(payment_key).cloned() else {
             return self.refuse(key, not_found()).map(|(answer, _)| answer);
         };
@@ -407,9 +413,8 @@ fn object(p: &Payment, status: Status) -> Value {
             })
         })
         .collect();
-    let failure = (status == Status::Aborted).then(
-        || json!({"code": "REJECT_CARD_PAYMENT", "message": "한도초과 혹은 잔액부족으로 결제에 실패했습니다."}),
-    );
+    let failure = (status == Status::Aborted)
+        .then(|| json!({"code": "REJECT_CARD_PAYMENT", "message": "한도초과 혹은 잔액부족으로 결제에 실패했습니다."}));
     let last = p.refunds.last().map_or(p.payment_key.as_str(), |r| r.transaction_key.as_str());
     json!({
         "mId": "tosspayments",

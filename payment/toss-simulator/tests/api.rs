@@ -144,10 +144,12 @@ async fn the_checkout_page_says_what_it_is() {
         let answer = world.http.get(format!("{}/checkout?{query}", world.origin)).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
-    let good = "clientKey=ck&orderId=order-0001&amount=150000&orderName=%3Cb%3E&successUrl=http://s/ok&failUrl=http://s/no";
+    let good =
+        "clientKey=ck&orderId=order-0001&amount=150000&orderName=%3Cb%3E&successUrl=http://s/ok&failUrl=http://s/no";
     let (status, text) = page(good.to_owned()).await;
     assert_eq!(status, 200);
-    for part in ["시뮬레이터 – 실제 돈이 오가지 않아요", "150,000원", "&lt;b&gt;", r#"name="decision" value="pay""#] {
+    for part in ["시뮬레이터 – 실제 돈이 오가지 않아요", "150,000원", "&lt;b&gt;", r#"name="decision" value="pay""#]
+    {
         assert!(text.contains(part), "{part}");
     }
     for (from, to) in [("=ck", "=xx"), ("150000", "-1"), ("order-0001", "a"), ("http://s/ok", "javascript:x")] {

@@ -6,15 +6,11 @@ use std::path::Path;
 #[test]
 fn generated_code_is_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files =
-        protox::compile([root.join("proto/nugul/payment/v1/payment.proto")], [root.join("proto")]).expect("proto parses");
+    let files = protox::compile([root.join("proto/nugul/payment/v1/payment.proto")], [root.join("proto")])
+        .expect("proto parses");
     let out = std::env::temp_dir().join(format!("nugul-proto-{}", std::process::id()));
     std::fs::create_dir_all(&out).expect("temporary directory");
-    tonic_prost_build::configure()
-        .build_transport(true)
-        .out_dir(&out)
-        .compile_fds(files)
-        .expect("code is generated");
+    tonic_prost_build::configure().build_transport(true).out_dir(&out).compile_fds(files).expect("code is generated");
     let name = "nugul.payment.v1.rs";
     let fresh = std::fs::read_to_string(out.join(name)).expect("generated file");
     std::fs::remove_dir_all(&out).expect("temporary directory is removed");
