@@ -45,7 +45,7 @@ const SWEEP_MAX: usize = 1_000;
 /// How soon another replica's hold is noticed to have ended should that replica not be there any more.
 const RECHECK: Duration = Duration::from_secs(1);
 /// How long a performance without holds is looked after once nobody asks about it.
-const IDLE: Duration = Duration::from_secs(10 * 60);
+const IDLE: Duration = Duration::from_mins(10);
 /// Performances whose holds are expired at the same time.
 const EXPIRE_CONCURRENCY: usize = 32;
 /// The pause between two looks at a version.
@@ -134,7 +134,7 @@ impl RedisSeats {
         let seats: Vec<u8> = book.seats.into_iter().map(digit).collect();
         let mut script = self.script(&self.scripts.load, performance);
         script.arg(seats).arg(fence_floor);
-        self.run(&script).await.and_then(done)
+        done(&self.run(&script).await?)
     }
 
     pub(crate) async fn snapshot(&self, performance: PerformanceId) -> Result<Snapshot, Error> {
@@ -236,7 +236,7 @@ impl RedisSeats {
     ) -> Result<(), Error> {
         let mut script = self.script(&self.scripts.undo_order, performance);
         script.arg(hold.to_string()).arg(order.to_string());
-        self.run(&script).await.and_then(done)
+        done(&self.run(&script).await?)
     }
 
     pub(crate) async fn release(
@@ -263,7 +263,7 @@ impl RedisSeats {
     ) -> Result<(), Error> {
         let mut script = self.script(&self.scripts.settle, performance);
         script.arg(hold.to_string()).arg(&[digit(state)][..]).arg(commas(seats));
-        self.run(&script).await.and_then(done)
+        done(&self.run(&script).await?)
     }
 
     pub(crate) async fn expire_due(&self) -> Result<usize, Error> {
@@ -421,8 +421,8 @@ fn texts(answer: &[String]) -> Vec<&str> {
     answer.iter().map(String::as_str).collect()
 }
 
-fn done(answer: Vec<String>) -> Result<(), Error> {
-    if answer == ["ok"] { Ok(()) } else { Err(nonsense(&answer)) }
+fn done(answer: &[String]) -> Result<(), Error> {
+    if answer == ["ok"] { Ok(()) } else { Err(nonsense(answer)) }
 }
 
 fn parse<T: FromStr>(text: &str) -> Result<T, Error> {

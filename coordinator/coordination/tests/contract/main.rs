@@ -1,5 +1,7 @@
 //! One contract for both stores: each scenario runs in memory and on a Redis of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod model;
 mod server;
 
@@ -284,14 +286,14 @@ async fn holds_end_in_the_order_of_their_ends(seats: Seats) {
     let (p, base) = opened(&seats, 1, 10).await;
     let mut ends = Vec::new();
     for (seat, times) in [(0, 3), (1, 1), (2, 2)] {
-        let hold = seats.hold(p, brief(seat, 1, &[seat], SHORT_MS * times * 10)).await.unwrap().unwrap();
+        let hold = seats.hold(p, brief(seat, 1, &[seat], SHORT_MS * times * 2)).await.unwrap().unwrap();
         ends.push((hold.until, hold.id, seat));
     }
     seats.hold(p, ask(3, 1, &[3])).await.unwrap().unwrap();
     ends.sort();
-    assert_eq!(until_free(&seats, p, ends[2].2).await, 3);
-    let told = seats.changes_after(p, base + 4).await.unwrap().unwrap();
-    let freed: Vec<_> = told.iter().flat_map(|c| c.seats.clone()).collect();
+    until_free(&seats, p, ends[2].2).await;
+    let told = seats.changes_after(p, base).await.unwrap().unwrap();
+    let freed: Vec<_> = told.iter().flat_map(|c| c.seats.clone()).filter(|c| c.1 == SeatState::Available).collect();
     assert_eq!(freed, ends.iter().map(|e| (e.2, SeatState::Available)).collect::<Vec<_>>());
     assert_eq!(state(&seats, p, 3).await, SeatState::Held);
     // What has ended counts no more.
@@ -379,7 +381,7 @@ async fn a_crowd_gets_each_seat_once(seats: Seats) {
                 match seats.hold(p, ask(buyer * 100 + n, buyer, &wish)).await.unwrap() {
                     Ok(hold) => return Some(hold),
                     Err(HoldRefusal::Taken(taken)) => {
-                        assert!(!taken.is_empty() && taken.iter().all(|s| wish.contains(s)))
+                        assert!(!taken.is_empty() && taken.iter().all(|s| wish.contains(s)));
                     }
                     Err(other) => panic!("{other:?}"),
                 }
