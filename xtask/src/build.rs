@@ -15,7 +15,7 @@ use crate::wasm::Toolchain;
 const PACKAGES: [&str; 4] = ["nugul-coordinator", "nugul-payment", "nugul-toss-simulator", "nugul-mail-outbox"];
 
 /// What the compiler may assume of a WASM engine; `--all-features` would let wasm-opt use what workerd lacks.
-const WASM_FEATURES: [&str; 7] = [
+const WASM_FEATURES: [&str; 8] = [
     "--enable-bulk-memory",
     "--enable-bulk-memory-opt",
     "--enable-mutable-globals",
@@ -23,6 +23,7 @@ const WASM_FEATURES: [&str; 7] = [
     "--enable-reference-types",
     "--enable-sign-ext",
     "--enable-multivalue",
+    "--enable-exception-handling",
 ];
 
 /// What to build.

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// Why a task failed: a sentence for a person.
 pub(crate) type Fallible<T = ()> = Result<T, Failure>;
 
+/// How much of a failed program's output is worth repeating.
+const SAID_MAX_CHARS: usize = 2_000;
+
 /// What went wrong.
 #[derive(Debug)]
 pub(crate) struct Failure(String);
@@ -80,7 +83,8 @@ pub(crate) fn captured(command: &mut Command) -> Fallible<String> {
         return Ok(text);
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Failure::new(format!("{} failed ({}): {}{}", name(command), output.status, text.trim(), said.trim())))
+    let said: String = format!("{}\n{}", said.trim(), text.trim()).trim().chars().take(SAID_MAX_CHARS).collect();
+    Err(Failure::new(format!("{} failed ({}): {said}", name(command), output.status)))
 }
 
 /// Runs a command, shows every line of its output and hands each to `see`; true when it succeeded.
