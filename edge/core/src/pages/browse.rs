@@ -44,7 +44,7 @@ pub fn search(c: &Chrome, v: &SearchView) -> String {
             p.chips {
                 @if let Some(category) = &v.category {
                     a.chip href=(search_url(&v.q, None, v.date.as_deref())) {
-                        (category) " " span aria-hidden="true" { "×" } span.hidden { (w.clear) }
+                        (text::category(c.lang, category)) " " span aria-hidden="true" { "×" } span.hidden { (w.clear) }
                     }
                 }
                 @if let Some(date) = &v.date {
@@ -72,7 +72,7 @@ pub fn event(c: &Chrome, v: &EventView) -> String {
         div.event {
             div.event-poster { (poster(&s.title, &s.category)) }
             div {
-                p.quiet { (s.category) }
+                p.quiet { (text::category(c.lang, &s.category)) }
                 h1 { (s.title) }
                 dl.facts {
                     dt { (w.place) } dd { (s.place) }
@@ -154,7 +154,7 @@ fn category_links(c: &Chrome, categories: &[String], chosen: Option<&str>) -> Ma
         nav.chips aria-label=(w.categories) {
             a.chip href="/search" { (w.all) }
             @for name in categories {
-                a.chip href=(search_url("", Some(name), None)) aria-current=[(chosen == Some(name)).then_some("true")] { (name) }
+                a.chip href=(search_url("", Some(name), None)) aria-current=[(chosen == Some(name)).then_some("true")] { (text::category(c.lang, name)) }
             }
         }
     }

@@ -322,6 +322,22 @@ pub(super) fn copies(lang: Language, count: usize) -> String {
     }
 }
 
+/// A category in the reader's language, where it is one of the usual ones.
+pub(super) fn category(lang: Language, name: &str) -> &str {
+    match (lang, name) {
+        (Language::English, "뮤지컬") => "Musical",
+        (Language::English, "연극") => "Play",
+        (Language::English, "콘서트") => "Concert",
+        (Language::English, "클래식") => "Classical",
+        (Language::English, "무용") => "Dance",
+        (Language::English, "전시") => "Exhibition",
+        (Language::English, "축제") => "Festival",
+        (Language::English, "국악") => "Korean music",
+        (Language::English, "스포츠") => "Sports",
+        _ => name,
+    }
+}
+
 /// The limit of seats, said before it is hit.
 pub(super) fn limit(lang: Language, max: u32) -> String {
     match lang {
