@@ -12,8 +12,8 @@ use proptest::{
 
 use crate::{LONG_MS, hold_id, memory, order_id, performance, server::Server, user};
 
-const SEATS: u32 = 8;
-const CASES: u32 = 64;
+const SEATS: u32 = 12;
+const CASES: u32 = 128;
 const STEPS: usize = 40;
 /// The model's clock stands still, and no hold here ends: only the order of steps matters.
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -71,7 +71,7 @@ async fn compare(seats: &Seats, p: PerformanceId, steps: Vec<Step>) -> Result<()
                     key: format!("{{key}}: {key}"),
                     digest: format!("{digest}|"),
                     ttl_ms: LONG_MS,
-                    limit: 4,
+                    limit: 3,
                 };
                 let expected = model.hold(request.clone(), NOW).map(|h| plain(h, model_base));
                 let got = seats.hold(p, request).await.unwrap().map(|h| plain(h, base));
