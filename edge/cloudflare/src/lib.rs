@@ -1,1 +1,212 @@
-//! nugul-edge-cloudflare
+//! The edge on Cloudflare Workers: the platform's fetch, clock, randomness and bindings for the core, and a Durable
+//! Object per performance that shares one upstream among all who watch its seats.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+};
+use nugul_edge_core::{
+    App,
+    fanout::{self, Shared},
+    handle,
+    host::{FETCH_TIMEOUT_MS, Host, HostError, Outgoing, Task},
+    http::{self, Body, ByteStream},
+};
+use worker::{
+    AbortController, Context, Date, Delay, DurableObject, Env, Fetch, Headers, Method, Request, RequestInit,
+    RequestRedirect, Response, Result, State, durable_object, event, js_sys::Uint8Array,
+};
+
+/// The binding of the Durable Object class.
+const SEAT_ROOM: &str = "SEAT_ROOM";
+/// The room has all the readers it can serve.
+const FULL: u16 = 503;
+
+/// Answers a request.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    let host = Worker { env, context: Some(Rc::new(context)) };
+    let request = incoming(request)?;
+    answer(handle(&host, &App::shared(), request).await)
+}
+
+/// Everyone who watches the seats of one performance from this part of the world.
+#[durable_object]
+pub struct SeatRoom {
+    env: Env,
+    shared: Rc<RefCell<Shared>>,
+}
+
+impl DurableObject for SeatRoom {
+    fn new(_state: State, env: Env) -> Self {
+        Self { env, shared: Rc::default() }
+    }
+
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        let host = Worker { env: self.env.clone(), context: None };
+        let url = request.url()?.to_string();
+        let upstream =
+            Outgoing { method: http::Method::Get, url, headers: request.headers().entries().collect(), body: Vec::new() };
+        match fanout::join(&host, &self.shared, upstream) {
+            Some(reader) => {
+                let response = Response::from_stream(reader.map(Ok::<_, worker::Error>))?;
+                response.headers().set("content-type", "text/event-stream")?;
+                Ok(response)
+            }
+            None => Response::error("full", FULL),
+        }
+    }
+}
+
+/// The platform.
+#[derive(Clone)]
+struct Worker {
+    env: Env,
+    /// Absent in a Durable Object, whose tasks live as long as it does.
+    context: Option<Rc<Context>>,
+}
+
+impl Host for Worker {
+    async fn fetch(&self, request: Outgoing) -> Result<http::Response, HostError> {
+        let abort = AbortController::default();
+        let signal = abort.signal();
+        let exchange = Box::pin(async {
+            let mut response = Fetch::Request(outgoing(request)?).send_with_signal(&signal).await?;
+            let stream = is_stream(&response);
+            let body = if stream { None } else { Some(response.bytes().await?) };
+            Ok::<_, worker::Error>((response, body))
+        });
+        let time = Delay::from(Duration::from_millis(FETCH_TIMEOUT_MS));
+        let (mut response, body) = match select(exchange, Box::pin(time)).await {
+            Either::Left((done, _)) => done.map_err(failed)?,
+            Either::Right(_) => {
+                abort.abort();
+                return Err(HostError::TimedOut);
+            }
+        };
+        let body = match body {
+            Some(bytes) => Body::Bytes(bytes),
+            None => Body::Stream(pieces(response.stream().map_err(failed)?, Some(abort))),
+        };
+        Ok(http::Response { status: response.status_code(), headers: response.headers().entries().collect(), body })
+    }
+
+    async fn seat_stream(&self, performance: &str, upstream: Outgoing) -> Result<http::Response, HostError> {
+        let joined = async {
+            let room = self.env.durable_object(SEAT_ROOM)?.id_from_name(performance)?.get_stub()?;
+            room.fetch_with_request(outgoing(upstream)?).await
+        };
+        let mut response = joined.await.map_err(failed)?;
+        if response.status_code() != 200 {
+            return Err(HostError::Failed(format!("room answered {}", response.status_code())));
+        }
+        let body = Body::Stream(pieces(response.stream().map_err(failed)?, None));
+        Ok(http::Response { status: 200, headers: response.headers().entries().collect(), body })
+    }
+
+    fn spawn(&self, task: Task) {
+        match &self.context {
+            Some(context) => context.wait_until(task),
+            None => wasm_bindgen_futures::spawn_local(task),
+        }
+    }
+
+    async fn sleep(&self, ms: u64) {
+        Delay::from(Duration::from_millis(ms)).await;
+    }
+
+    fn now_ms(&self) -> i64 {
+        i64::try_from(Date::now().as_millis()).unwrap_or(0)
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        // Web Crypto is always there; where it is not, the isolate cannot serve.
+        let _ = getrandom::fill(bytes);
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        self.env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty())
+    }
+}
+
+#[allow(clippy::needless_pass_by_value)]
+fn failed(error: worker::Error) -> HostError {
+    HostError::Failed(error.to_string())
+}
+
+fn is_stream(response: &Response) -> bool {
+    let kind = response.headers().get("content-type").ok().flatten();
+    kind.is_some_and(|kind| kind.starts_with("text/event-stream"))
+}
+
+/// Ends the exchange with a coordinator once nobody reads it any more.
+struct AbortOnDrop(Option<AbortController>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(abort) = self.0.take() {
+            abort.abort();
+        }
+    }
+}
+
+/// The pieces of a body; what cannot be read ends it.
+fn pieces(stream: worker::ByteStream, abort: Option<AbortController>) -> ByteStream {
+    let guard = AbortOnDrop(abort);
+    Box::pin(stream.take_while(|piece| std::future::ready(piece.is_ok())).filter_map(move |piece| {
+        let _ = &guard;
+        std::future::ready(piece.ok())
+    }))
+}
+
+fn outgoing(request: Outgoing) -> Result<Request> {
+    let headers = Headers::new();
+    for (name, value) in &request.headers {
+        headers.append(name, value)?;
+    }
+    let mut init = RequestInit::new();
+    init.with_method(Method::from(request.method.as_str().to_owned()))
+        .with_headers(headers)
+        .with_redirect(RequestRedirect::Manual);
+    if !request.body.is_empty() {
+        init.with_body(Some(Uint8Array::from(request.body.as_slice()).into()));
+    }
+    Request::new_with_init(&request.url, &init)
+}
+
+fn incoming(mut request: Request) -> Result<http::Request> {
+    let url = request.url()?;
+    let method = http::Method::from_name(request.inner().method().as_str());
+    let mut headers: Vec<(String, String)> = request.headers().entries().collect();
+    if http::header(&headers, "host").is_none() {
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        headers.push(("host".into(), format!("{}{port}", url.host_str().unwrap_or_default())));
+    }
+    let body = match request.stream() {
+        Ok(stream) if !method.is_read() && request.inner().body().is_some() => Body::Stream(pieces(stream, None)),
+        _ => Body::Empty,
+    };
+    Ok(http::Request {
+        method,
+        path: url.path().to_owned(),
+        query: url.query().unwrap_or_default().to_owned(),
+        https: url.scheme() == "https",
+        headers,
+        body,
+    })
+}
+
+fn answer(response: http::Response) -> Result<Response> {
+    let headers = Headers::new();
+    for (name, value) in &response.headers {
+        headers.append(name, value)?;
+    }
+    let built = match (response.status, response.body) {
+        (204 | 304, _) | (_, Body::Empty) => Response::empty()?,
+        (_, Body::Bytes(bytes)) => Response::from_bytes(bytes)?,
+        (_, Body::Stream(stream)) => Response::from_stream(stream.map(Ok::<_, worker::Error>))?,
+    };
+    Ok(built.with_status(response.status).with_headers(headers))
+}

@@ -19,8 +19,10 @@ use crate::{
 
 /// How often the coordinators are asked for a newer version, in milliseconds.
 const ASK_EVERY_MS: i64 = 2_000;
-/// How long a request waits for another's first load, in milliseconds.
-const WAIT_MS: i64 = 5_000;
+/// The same while there is none, in milliseconds.
+const ASK_FIRST_EVERY_MS: i64 = 250;
+/// A load that began longer ago is taken for given up, in milliseconds.
+const LOADING_MS: i64 = 5_000;
 /// How often it looks, in milliseconds.
 const LOOK_EVERY_MS: u64 = 25;
 /// Suggestions where the client does not say how many.
@@ -37,6 +39,7 @@ struct State {
     regions: BTreeMap<u8, Rc<Index>>,
     joined: Option<Rc<Index>>,
     asked_at: i64,
+    loading_since: Option<i64>,
     categories: Rc<Vec<String>>,
     calendars: BTreeMap<String, Rc<Vec<CalendarDay>>>,
 }
@@ -44,14 +47,22 @@ struct State {
 /// The most months remembered.
 const CALENDARS_MAX: usize = 48;
 
+impl State {
+    fn is_loading(&self, now: i64) -> bool {
+        self.loading_since.is_some_and(|since| now - since < LOADING_MS)
+    }
+}
+
 /// The index to answer from; an error where none could be had.
 pub(crate) async fn index<H: Host>(ctx: &Ctx<'_, H>) -> Result<Rc<Index>, Code> {
     let now = ctx.host.now_ms();
     let (joined, due) = {
         let mut state = ctx.app.catalogue.0.borrow_mut();
-        let due = now - state.asked_at >= ASK_EVERY_MS;
+        let every = if state.joined.is_some() { ASK_EVERY_MS } else { ASK_FIRST_EVERY_MS };
+        let due = now - state.asked_at >= every && !state.is_loading(now);
         if due {
             state.asked_at = now;
+            state.loading_since = Some(now);
         }
         (state.joined.clone(), due)
     };
@@ -64,11 +75,9 @@ pub(crate) async fn index<H: Host>(ctx: &Ctx<'_, H>) -> Result<Rc<Index>, Code> 
         }
         (None, true) => load(ctx).await,
         (None, false) => {
-            while current(ctx.app).is_none() && ctx.host.now_ms() - now < WAIT_MS {
+            // Another request is loading the first index.
+            while current(ctx.app).is_none() && ctx.app.catalogue.0.borrow().is_loading(ctx.host.now_ms()) {
                 ctx.host.sleep(LOOK_EVERY_MS).await;
-                if ctx.host.now_ms() - ctx.app.catalogue.0.borrow().asked_at >= ASK_EVERY_MS {
-                    load(ctx).await;
-                }
             }
         }
     }
@@ -89,10 +98,11 @@ async fn load<H: Host>(ctx: &Ctx<'_, H>) {
             changed = true;
         }
     }
+    let mut state = ctx.app.catalogue.0.borrow_mut();
+    state.loading_since = None;
     if !changed {
         return;
     }
-    let mut state = ctx.app.catalogue.0.borrow_mut();
     let mut all = state.regions.values();
     let joined = match (all.next(), all.next()) {
         (Some(only), None) => Some(Rc::clone(only)),

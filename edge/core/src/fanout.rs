@@ -4,11 +4,23 @@
 //! of frames, so that one who comes back with `Last-Event-ID` gets only what was missed. Readers are never waited for:
 //! whoever's queue is full is dropped and comes back on its own.
 
-use std::{collections::VecDeque, rc::Rc};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
 use futures_channel::mpsc;
-use nugul_api::seats::{EVENT_CHANGES, EVENT_SNAPSHOT, SeatChanges, SeatSnapshot};
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+};
+use nugul_api::{
+    headers::LAST_EVENT_ID,
+    seats::{EVENT_CHANGES, EVENT_SNAPSHOT, HEARTBEAT, HEARTBEAT_MS, RETRY_MS, SeatChanges, SeatSnapshot},
+};
 use nugul_domain::{SeatState, seat_map::SEATS_MAX};
+
+use crate::{
+    host::{Host, Outgoing},
+    http::{Body, ByteStream, Response, header},
+};
 
 /// The longest frame, in bytes. A snapshot of the largest hall takes about 20,000.
 pub const FRAME_BYTES_MAX: usize = 256 * 1024;
@@ -20,6 +32,8 @@ pub const HISTORY_BYTES_MAX: usize = 512 * 1024;
 pub const READERS_MAX: usize = 5_000;
 /// The most frames that wait for one reader.
 pub const QUEUE_FRAMES_MAX: usize = 32;
+/// An upstream silent for this long is taken for dead, in milliseconds.
+pub const SILENCE_MS: u64 = 3 * HEARTBEAT_MS;
 
 /// One thing that came over the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,6 +273,99 @@ pub fn pause_ms(failures: u32) -> u64 {
     const FIRST_MS: u64 = 250;
     const LONGEST_MS: u64 = 10_000;
     FIRST_MS.saturating_mul(1 << failures.min(10)).min(LONGEST_MS)
+}
+
+/// A room with its readers, as its follower and its visitors share it.
+#[derive(Default)]
+pub struct Shared {
+    room: Room,
+    readers: Readers,
+    followed: bool,
+}
+
+/// What a reader gets, in pieces.
+pub type Reader = mpsc::Receiver<Vec<u8>>;
+
+/// Joins a room and sees to it that its one upstream runs; nothing where the room is full.
+pub fn join<H: Host>(host: &H, shared: &Rc<RefCell<Shared>>, upstream: Outgoing) -> Option<Reader> {
+    let (reader, follow_now) = {
+        let mut here = shared.borrow_mut();
+        let mut first = format!("retry: {RETRY_MS}\n\n");
+        let last = header(&upstream.headers, LAST_EVENT_ID);
+        here.room.join(last).iter().for_each(|text| first.push_str(text));
+        let reader = here.readers.add(first.into_bytes())?;
+        (reader, !std::mem::replace(&mut here.followed, true))
+    };
+    if follow_now {
+        host.spawn(Box::pin(follow(host.clone(), Rc::clone(shared), upstream)));
+    }
+    Some(reader)
+}
+
+/// Keeps a room up to date while someone listens.
+async fn follow<H: Host>(host: H, shared: Rc<RefCell<Shared>>, upstream: Outgoing) {
+    let mut failures = 0;
+    loop {
+        {
+            let mut here = shared.borrow_mut();
+            if here.readers.is_empty() {
+                here.followed = false;
+                return;
+            }
+        }
+        let mut request = upstream.clone();
+        request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(LAST_EVENT_ID));
+        if let Some(version) = shared.borrow().room.version() {
+            request.headers.push((LAST_EVENT_ID.into(), version.to_string()));
+        }
+        if let Ok(Response { status: 200, body: Body::Stream(stream), .. }) = host.fetch(request).await {
+            match relay(&host, &shared, stream).await {
+                Ended::Alone => return,
+                Ended::AfterFrames => failures = 0,
+                Ended::Early => {}
+            }
+        }
+        host.sleep(pause_ms(failures)).await;
+        failures = failures.saturating_add(1);
+    }
+}
+
+enum Ended {
+    /// Nobody listens any more.
+    Alone,
+    /// The stream brought something before it ended.
+    AfterFrames,
+    /// It did not.
+    Early,
+}
+
+async fn relay<H: Host>(host: &H, shared: &RefCell<Shared>, mut stream: ByteStream) -> Ended {
+    let mut parser = Parser::default();
+    let mut ended = Ended::Early;
+    loop {
+        let silence = Box::pin(host.sleep(SILENCE_MS));
+        let bytes = match select(stream.next(), silence).await {
+            Either::Left((Some(bytes), _)) => bytes,
+            Either::Left((None, _)) | Either::Right(_) => return ended,
+        };
+        let Ok(items) = parser.push(&bytes) else { return ended };
+        let mut here = shared.borrow_mut();
+        for item in items {
+            match item {
+                Item::Heartbeat => here.readers.send(HEARTBEAT.as_bytes()),
+                Item::Frame(frame) => match here.room.push(&frame) {
+                    Pushed::Send(text) => here.readers.send(text.as_bytes()),
+                    Pushed::Nothing => {}
+                    Pushed::Gap => return ended,
+                },
+            }
+            ended = Ended::AfterFrames;
+        }
+        if here.readers.is_empty() {
+            here.followed = false;
+            return Ended::Alone;
+        }
+    }
 }
 
 #[cfg(test)]

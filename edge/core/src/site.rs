@@ -408,6 +408,18 @@ impl<H: Host> Visit<'_, H> {
         format!("{scheme}://{}", self.request.header("host").unwrap_or_default())
     }
 
+    /// What is said after the payment window gave up.
+    fn payment_failed(&self) -> Option<Problem> {
+        field(&self.params, "failed")?;
+        let mut problem = *self.trouble(Code::OrderState);
+        problem.detail = match self.ctx.lang {
+            Language::Korean => "결제가 끝나지 않았어요. 빠져나간 돈은 없어요. 다시 결제할 수 있어요.",
+            Language::English => "The payment did not go through. Nothing was charged. You can try again.",
+        }
+        .to_owned();
+        Some(problem)
+    }
+
     async fn order(&self, id: &str) -> Shown {
         self.id(id)?;
         let customer_key = self.logged_in()?.claims.sub.to_string();
@@ -422,7 +434,7 @@ impl<H: Host> Visit<'_, H> {
             toss_sdk_url: setting(settings::TOSS_SDK_URL),
             success_url: format!("{}/orders/{id}/paid", self.origin()),
             fail_url: format!("{}/orders/{id}/failed", self.origin()),
-            problem: code.map(|code| *self.trouble(*code)),
+            problem: code.map(|code| *self.trouble(*code)).or_else(|| self.payment_failed()),
         };
         let page = Self::html(200, pages::order(&self.chrome(), &view));
         Ok(page.with("content-security-policy", &policy(&origin_of(&view.toss_sdk_url))))
@@ -538,7 +550,7 @@ impl<H: Host> Visit<'_, H> {
         let (email, nickname, code) = (typed("email"), typed("nickname"), typed("code"));
         let password = self.password();
         self.session = Session::default();
-        let asks_for_code = code.is_empty() && password.is_empty() && nickname.is_empty();
+        let asks_for_code = field(&self.form, "step") != Some("code");
         let outcome = if asks_for_code {
             let request = EmailCodeRequest { email: email.clone() };
             self.write::<EmailCodeSent>("/auth/email-codes", &request, self.form_key()).await.map(|_| None)

@@ -1,1 +1,160 @@
-//! nugul-edge-spin
+//! The edge as a WASI 0.3 component, for Spin and for wasmtime: WASI's http, clocks, random and environment for the core.
+//!
+//! Seat streams are relayed one by one with their `Last-Event-ID`: each watcher has an upstream of its own. One upstream
+//! for all watchers of an instance is not here yet: its task would belong to the request that began it and end with it.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+};
+use http_body::Frame;
+use nugul_edge_core::{
+    App, handle,
+    host::{FETCH_TIMEOUT_MS, Host, HostError, Outgoing, Task},
+    http::{self, Body, ByteStream},
+};
+use spin_sdk::{
+    http::{HeaderMap, IntoResponse, Request, Response, StatusCode, body::IncomingBodyExt, send},
+    http_service, time, wasip3,
+};
+
+/// Answers a request.
+#[http_service]
+async fn serve(request: Request) -> impl IntoResponse {
+    answer(handle(&Wasi, &App::shared(), incoming(request)).await)
+}
+
+/// The platform.
+#[derive(Clone)]
+struct Wasi;
+
+impl Host for Wasi {
+    async fn fetch(&self, request: Outgoing) -> Result<http::Response, HostError> {
+        let exchange = Box::pin(async {
+            let response: Response = send(outgoing(request)?).await.map_err(failed)?;
+            Ok(response)
+        });
+        let time = Box::pin(time::sleep(Duration::from_millis(FETCH_TIMEOUT_MS)));
+        let response = match select(exchange, time).await {
+            Either::Left((done, _)) => done?,
+            Either::Right(_) => return Err(HostError::TimedOut),
+        };
+        let (head, body) = response.into_parts();
+        let pieces = body.stream();
+        let pieces: ByteStream = Box::pin(
+            pieces
+                .take_while(|piece| std::future::ready(piece.is_ok()))
+                .filter_map(|piece| std::future::ready(piece.ok().map(|piece: Bytes| piece.to_vec()))),
+        );
+        Ok(http::Response { status: head.status.as_u16(), headers: pairs(&head.headers), body: Body::Stream(pieces) })
+    }
+
+    fn spawn(&self, task: Task) {
+        wasip3::spawn(task);
+    }
+
+    async fn sleep(&self, ms: u64) {
+        time::sleep(Duration::from_millis(ms)).await;
+    }
+
+    fn now_ms(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(0)
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        let count = u64::try_from(bytes.len()).unwrap_or(0);
+        for (to, from) in bytes.iter_mut().zip(wasip3::random::random::get_random_bytes(count)) {
+            *to = from;
+        }
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> HostError {
+    HostError::Failed(error.to_string())
+}
+
+fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
+    let pair = |(name, value): (&spin_sdk::http::HeaderName, &spin_sdk::http::HeaderValue)| {
+        Some((name.as_str().to_owned(), std::str::from_utf8(value.as_bytes()).ok()?.to_owned()))
+    };
+    headers.iter().filter_map(pair).collect()
+}
+
+fn outgoing(request: Outgoing) -> Result<Request<Out>, HostError> {
+    let mut builder = Request::<()>::builder().method(request.method.as_str()).uri(request.url);
+    for (name, value) in request.headers {
+        builder = builder.header(name, value);
+    }
+    let body = if request.body.is_empty() { Body::Empty } else { Body::Bytes(request.body) };
+    builder.body(Out(body)).map_err(failed)
+}
+
+fn incoming(request: Request) -> http::Request {
+    let (head, body) = request.into_parts();
+    let method = http::Method::from_name(head.method.as_str());
+    let mut headers = pairs(&head.headers);
+    if let (None, Some(authority)) = (http::header(&headers, "host"), head.uri.authority()) {
+        headers.push(("host".into(), authority.as_str().to_owned()));
+    }
+    let body = if method.is_read() {
+        Body::Empty
+    } else {
+        Body::Stream(Box::pin(
+            body.stream()
+                .take_while(|piece| std::future::ready(piece.is_ok()))
+                .filter_map(|piece| std::future::ready(piece.ok().map(|piece: Bytes| piece.to_vec()))),
+        ))
+    };
+    http::Request {
+        method,
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        https: head.uri.scheme_str() == Some("https"),
+        headers,
+        body,
+    }
+}
+
+fn answer(response: http::Response) -> Result<Response<Out>, spin_sdk::http::Error> {
+    let mut builder = Response::<()>::builder().status(StatusCode::from_u16(response.status).unwrap_or_default());
+    for (name, value) in response.headers {
+        builder = builder.header(name, value);
+    }
+    Ok(builder.body(Out(response.body))?)
+}
+
+/// A body on its way out.
+struct Out(Body);
+
+impl http_body::Body for Out {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = |bytes: Vec<u8>| Some(Ok(Frame::data(Bytes::from(bytes))));
+        match std::mem::replace(&mut self.0, Body::Empty) {
+            Body::Empty => Poll::Ready(None),
+            Body::Bytes(bytes) => Poll::Ready(frame(bytes)),
+            Body::Stream(mut stream) => {
+                let next = stream.poll_next_unpin(context);
+                if !matches!(next, Poll::Ready(None)) {
+                    self.0 = Body::Stream(stream);
+                }
+                next.map(|piece| piece.and_then(frame))
+            }
+        }
+    }
+}
