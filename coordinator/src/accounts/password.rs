@@ -26,12 +26,14 @@ const NOBODYS_HASH: &str =
 static TURNS: Semaphore = Semaphore::const_new(HASHES_AT_ONCE);
 
 /// Leave to hash one password.
-pub struct Turn(SemaphorePermit<'static>);
+pub struct Turn {
+    _permit: SemaphorePermit<'static>,
+}
 
 /// Waits for leave to hash; where too many wait, the service is not available.
 pub async fn turn() -> Result<Turn, ApiError> {
     match tokio::time::timeout(TURN_TIMEOUT, TURNS.acquire()).await {
-        Ok(Ok(permit)) => Ok(Turn(permit)),
+        Ok(Ok(permit)) => Ok(Turn { _permit: permit }),
         _ => Err(ApiError::unavailable("passwords: too many at once")),
     }
 }
@@ -45,10 +47,12 @@ pub async fn hash(turn: Turn, password: String) -> Result<String, ApiError> {
         Ok(hash.to_string())
     })
     .await
+    .map(|(text, _)| text)
 }
 
-/// Whether the password is the one `kept` was made of. With nothing kept it takes as long, and is not.
-pub async fn verify(turn: Turn, password: String, kept: Option<String>) -> Result<bool, ApiError> {
+/// Whether the password is the one `kept` was made of. With nothing kept it takes as long, and is not. Gives the turn
+/// back, for the caller to keep until a failure is counted.
+pub async fn verify(turn: Turn, password: String, kept: Option<String>) -> Result<(bool, Turn), ApiError> {
     off_thread(turn, move || {
         let hash = PasswordHash::new(kept.as_deref().unwrap_or(NOBODYS_HASH)).map_err(failed)?;
         let same = hasher()?.verify_password(password.as_bytes(), &hash).is_ok();
@@ -60,12 +64,9 @@ pub async fn verify(turn: Turn, password: String, kept: Option<String>) -> Resul
 async fn off_thread<T: Send + 'static>(
     turn: Turn,
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-    let job = move || {
-        // Kept until the work is done, even where nobody waits for it any more.
-        let _permit = turn.0;
-        work()
-    };
+) -> Result<(T, Turn), ApiError> {
+    // The turn goes along: it is kept until the work is done, even where nobody waits for it any more.
+    let job = move || work().map(|done| (done, turn));
     tokio::task::spawn_blocking(job).await.map_err(ApiError::internal)?
 }
 
@@ -87,7 +88,7 @@ mod tests {
     }
 
     async fn is(password: &str, kept: Option<String>) -> bool {
-        verify(turn().await.unwrap(), password.to_owned(), kept).await.unwrap()
+        verify(turn().await.unwrap(), password.to_owned(), kept).await.unwrap().0
     }
 
     #[tokio::test]

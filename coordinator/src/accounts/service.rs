@@ -204,7 +204,8 @@ pub async fn sign_up(app: App, body: SignUp, key: String, digest: String) -> Res
 pub async fn log_in(app: &App, body: LogIn) -> Result<Tokens, ApiError> {
     let email = normal_email(&body.email).ok_or_else(|| bad_fields(vec![bad_email()]))?;
     let email_key = email_key(&email);
-    // Looked at when it is our turn to hash: what is let through beyond the limit is at most what hashes at once.
+    // Looked at when it is our turn, and the turn is ours until a failure is counted: what is let through beyond the limit
+    // is less than what hashes at once.
     let turn = password::turn().await?;
     let now = app.now();
     let window_start = now.plus_ms(-FAILURE_WINDOW_MS);
@@ -215,11 +216,12 @@ pub async fn log_in(app: &App, body: LogIn) -> Result<Tokens, ApiError> {
         return Err(wait(since.as_millis() - window_start.as_millis()));
     }
     let known = store::by_email(&app.db, email_key).await?;
-    let same = password::verify(turn, body.password, known.as_ref().map(|k| k.password_hash.clone())).await?;
+    let (same, turn) = password::verify(turn, body.password, known.as_ref().map(|k| k.password_hash.clone())).await?;
     let Some(known) = known.filter(|_| same) else {
         store::count_failure(&app.db, email_key, window_start, now).await?;
         return Err(Code::WrongCredentials.into());
     };
+    drop(turn);
     let mut session = SessionId::default();
     fill_random(&mut session);
     let mut tx = app.db.begin_write().await?;

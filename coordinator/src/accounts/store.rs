@@ -240,27 +240,40 @@ pub async fn failures(db: &Db, email_key: Hash) -> Result<Option<(i64, Timestamp
 
 /// Counts a failed log-in; a count begun before `window_start` begins anew.
 pub async fn count_failure(db: &Db, email_key: Hash, window_start: Timestamp, now: Timestamp) -> Result<(), ApiError> {
+    if add_failure(db, email_key, window_start).await? {
+        return Ok(());
+    }
     let mut tx = db.begin_write().await?;
-    let counted = sqlx::query("UPDATE log_in_failures SET failures = failures + 1 WHERE email_key = ? AND since > ?")
+    sqlx::query("DELETE FROM log_in_failures WHERE email_key = ? AND since <= ?")
         .bind(email_key.to_vec())
         .bind(window_start.as_millis())
         .execute(&mut *tx)
         .await?;
-    if counted.rows_affected() == 0 {
-        sqlx::query("DELETE FROM log_in_failures WHERE email_key = ?").bind(email_key.to_vec()).execute(&mut *tx).await?;
-        let begun = sqlx::query("INSERT INTO log_in_failures (email_key, failures, since) VALUES (?, 1, ?)")
-            .bind(email_key.to_vec())
-            .bind(now.as_millis())
-            .execute(&mut *tx)
-            .await;
-        match begun {
-            Ok(_) => {}
+    let begun = sqlx::query("INSERT INTO log_in_failures (email_key, failures, since) VALUES (?, 1, ?)")
+        .bind(email_key.to_vec())
+        .bind(now.as_millis())
+        .execute(&mut *tx)
+        .await;
+    match begun {
+        Ok(_) => tx.commit().await?,
+        Err(e) if is_unique_violation(&e) => {
             // Another began the count at the same moment.
-            Err(e) if is_unique_violation(&e) => return Ok(tx.rollback().await?),
-            Err(e) => return Err(e.into()),
+            tx.rollback().await?;
+            add_failure(db, email_key, window_start).await?;
         }
+        Err(e) => return Err(e.into()),
     }
-    Ok(tx.commit().await?)
+    Ok(())
+}
+
+/// Adds one to a count that has begun; false where none has.
+async fn add_failure(db: &Db, email_key: Hash, window_start: Timestamp) -> Result<bool, ApiError> {
+    let done = sqlx::query("UPDATE log_in_failures SET failures = failures + 1 WHERE email_key = ? AND since > ?")
+        .bind(email_key.to_vec())
+        .bind(window_start.as_millis())
+        .execute(db.pool())
+        .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Forgets an address's failed log-ins.

@@ -63,17 +63,12 @@ pub async fn take(app: &Parts, info: &PerformanceInfo, wanted: Wanted, request: 
     for _ in 0..BEST_TRIES_MAX {
         let snapshot = current(app, info).await?;
         let is_free = |i: SeatIndex| snapshot.seats.get(i as usize) == Some(&SeatState::Available);
-        let Some(seats) = info.map.best_adjacent(&grade, count, is_free) else {
-            // Nothing is free now; a key used before still gets the answer it got.
-            let ask = seat_book::HoldRequest { seats: Vec::new(), ..request.clone() };
-            let known = crate::on_seats!(app, id, app.seats.hold(id, ask.clone()))?;
-            return match known {
-                Ok(hold) if !hold.seats.is_empty() => Ok(hold),
-                _ => Err(Code::NoAdjacentSeats.into()),
-            };
-        };
+        // Nothing side by side: asking for no seats still finds the answer this key got before.
+        let seats = info.map.best_adjacent(&grade, count, is_free).unwrap_or_default();
+        let nothing = seats.is_empty();
         match try_take(app, info, seat_book::HoldRequest { seats, ..request.clone() }).await {
             Err(e) if e.code == Code::SeatsTaken => {}
+            Err(e) if nothing && e.code == Code::Internal => return Err(Code::NoAdjacentSeats.into()),
             other => return other,
         }
     }

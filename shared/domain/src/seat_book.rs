@@ -98,7 +98,7 @@ pub enum HoldRefusal {
     OverLimit,
     /// The idempotency key was used with another request.
     KeyReused,
-    /// A seat is not in the hall.
+    /// A seat is not in the hall, or none was named.
     NoSuchSeat,
 }
 
@@ -217,6 +217,9 @@ impl SeatBook {
         if let Some(known) = self.remembered.get(&key) {
             return if known.digest == request.digest { Ok(known.hold.clone()) } else { Err(HoldRefusal::KeyReused) };
         }
+        if request.seats.is_empty() {
+            return Err(HoldRefusal::NoSuchSeat);
+        }
         let mut taken = Vec::new();
         for &index in &request.seats {
             match self.seats.get(index as usize) {
@@ -279,10 +282,15 @@ impl SeatBook {
         Ok(())
     }
 
-    /// What became of an order's seats: sold, or available again. Seats already so are not announced again.
+    /// What became of an order's seats: sold, or available again. Seats already so are not announced again, and seats
+    /// that someone else has taken since are left alone, so that being told twice does no harm.
     pub fn settle(&mut self, hold: HoldId, seats: &[SeatIndex], state: SeatState) {
-        self.holds.remove(&hold);
-        let changed: Vec<_> = seats.iter().copied().filter(|&i| self.state(i).is_some_and(|s| s != state)).collect();
+        let others: BTreeSet<SeatIndex> = match self.holds.remove(&hold) {
+            Some(_) => BTreeSet::new(),
+            None => self.holds.values().flat_map(|h| h.seats.iter().copied()).collect(),
+        };
+        let moves = |i: &SeatIndex| !others.contains(i) && self.state(*i).is_some_and(|s| s != state);
+        let changed: Vec<_> = seats.iter().copied().filter(moves).collect();
         if !changed.is_empty() {
             self.set(&changed, state);
         }

@@ -10,6 +10,9 @@ if known[1] then
   return {'key reused'}
 end
 local seats, taken = list(ARGV[6]), {}
+if #seats == 0 then
+  return {'no such seat'}
+end
 for _, index in ipairs(seats) do
   local was = seat(index)
   if was == '' then

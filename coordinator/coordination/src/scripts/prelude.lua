@@ -90,15 +90,28 @@ local function sweep(now)
   return #ids
 end
 
+-- Which seats other holds have. Read only when a hold is gone already: a message told twice, or a state loaded anew.
+local function others()
+  local taken = {}
+  for _, id in ipairs(redis.call('HKEYS', HOLDS)) do
+    for _, index in ipairs(read(id).seats) do
+      taken[index] = true
+    end
+  end
+  return taken
+end
+
 local function settle(id, seats, state)
-  local h = read(id)
+  local h, taken = read(id), {}
   if h then
     drop(h)
+  else
+    taken = others()
   end
   local changed = {}
   for _, index in ipairs(seats) do
     local was = seat(index)
-    if was ~= '' and was ~= state then
+    if was ~= '' and was ~= state and not taken[tostring(index)] then
       changed[#changed + 1] = index
     end
   end

@@ -73,6 +73,17 @@ fn an_ordered_hold_outlives_its_clock_until_settled() {
 }
 
 #[test]
+fn settling_again_leaves_the_next_holder_alone() {
+    let mut b = book();
+    b.hold(ask(1, 1, &[2]), at(0)).unwrap();
+    b.order(hold_id(1), user(1), order_id(1), at(0)).unwrap();
+    b.settle(hold_id(1), &[2], SeatState::Available);
+    b.hold(ask(2, 2, &[2]), at(1)).unwrap();
+    b.settle(hold_id(1), &[2], SeatState::Available);
+    assert_eq!(b.snapshot().seats[2], SeatState::Held);
+}
+
+#[test]
 fn the_same_key_gives_the_same_hold_and_another_request_is_refused() {
     let mut b = book();
     let hold = b.hold(ask(1, 1, &[2]), at(0)).unwrap();
