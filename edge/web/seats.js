@@ -177,7 +177,7 @@ function start() {
   const shown = chosen().find((s) => s.el);
   const place = shown && [Number(shown.el.getAttribute("x")), ...shown.el.parentNode.getAttribute("transform").match(/\d+/g).map(Number)];
   box.scrollLeft = place ? (place[0] + place[1]) * zoom - box.clientWidth / 2 : (box.scrollWidth - box.clientWidth) / 2;
-  box.scrollTop = place ? place[2] * zoom - box.clientHeight / 2 : 0;
+  box.scrollTop = place ? place[2] * zoom - box.clientHeight / 3 : 0;
 
   // --- the stream
   const mode = (to) => {

@@ -96,8 +96,8 @@ pub fn event(c: &Chrome, v: &EventView) -> String {
             table.sum {
                 thead { tr { th scope="col" { (w.grade) } th scope="col" { (w.price) } } }
                 tbody {
-                    @for g in &e.grades {
-                        tr { th scope="row" { (text::grade(c.lang, &g.grade)) } td { (text::money(c.lang, g.price_krw)) } }
+                    @for grade in &e.grades {
+                        tr { th scope="row" { (text::grade(c.lang, &grade.grade)) } td { (text::money(c.lang, grade.price_krw)) } }
                     }
                 }
             }
@@ -162,8 +162,7 @@ fn category_links(c: &Chrome, categories: &[String], chosen: Option<&str>) -> Ma
 
 fn search_url(q: &str, category: Option<&str>, date: Option<&str>) -> String {
     let fields = [("q", (!q.is_empty()).then_some(q)), ("category", category), ("date", date)];
-    let query: Vec<_> =
-        fields.iter().filter_map(|(k, v)| v.map(|v| format!("{k}={}", encode(v)))).collect();
+    let query: Vec<_> = fields.iter().filter_map(|(k, v)| v.map(|v| format!("{k}={}", encode(v)))).collect();
     if query.is_empty() { "/search".to_owned() } else { format!("/search?{}", query.join("&")) }
 }
 

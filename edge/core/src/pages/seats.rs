@@ -106,8 +106,7 @@ pub fn seats(c: &Chrome, v: &SeatsView) -> String {
                 data-words-offline=(w.offline) { span.js-only { (w.catching_up) } }
         }
         (problem_box(c, v.problem.as_ref()))
-        (best(c, v, &hall))
-        p #limit { (text::limit(c.lang, max)) " " span.js-only { (w.map_hint) } }
+        (best(c, v))
         (legend(c, p.grades.as_slice(), &hall))
         @if hall.blocks.len() > 1 { (block_links(c, id, &hall, at)) }
         form #seats method="post" action={ "/performances/" (id) "/hold" }
@@ -115,10 +114,13 @@ pub fn seats(c: &Chrome, v: &SeatsView) -> String {
             data-max=(max) data-lost=(w.lost_one) data-none=(w.none_chosen) data-limit=(text::limit(c.lang, max))
             data-held=(w.held) data-sold=(w.sold) data-blocked=(w.blocked) data-available=(w.available) {
             input type="hidden" name="key" value=(v.idempotency_key);
-            div.zoom.js-only {
-                button type="button" data-zoom="out" aria-label=(w.zoom_out) { "−" }
-                button type="button" data-zoom="fit" { (w.zoom_fit) }
-                button type="button" data-zoom="in" aria-label=(w.zoom_in) { "+" }
+            div.map-head {
+                p #limit { (text::limit(c.lang, max)) " " span.js-only.keys { (w.map_hint) } }
+                div.zoom.js-only {
+                    button type="button" data-zoom="out" aria-label=(w.zoom_out) { "−" }
+                    button type="button" data-zoom="fit" { (w.zoom_fit) }
+                    button type="button" data-zoom="in" aria-label=(w.zoom_in) { "+" }
+                }
             }
             div #map-box { (svg(c, &hall, rows, at == 0)) }
             (chosen_elsewhere(c, map.as_ref(), &hall, rows))
@@ -138,7 +140,7 @@ pub fn seats(c: &Chrome, v: &SeatsView) -> String {
     document(c, &head, &main)
 }
 
-fn best(c: &Chrome, v: &SeatsView, hall: &Hall<'_>) -> Markup {
+fn best(c: &Chrome, v: &SeatsView) -> Markup {
     let w = words(c.lang);
     let p = &v.performance;
     html! {
@@ -150,8 +152,8 @@ fn best(c: &Chrome, v: &SeatsView, hall: &Hall<'_>) -> Markup {
                 div.best-row {
                     label { span { (w.grade) }
                         select name="best_grade" {
-                            @for (at, g) in p.grades.iter().enumerate() {
-                                option value=(g.grade) { (text::grade(c.lang, &g.grade)) " " (text::money(c.lang, g.price_krw)) " · " (text::left(c.lang, free_of(hall, at))) }
+                            @for g in &p.grades {
+                                option value=(g.grade) { (text::grade(c.lang, &g.grade)) " " (text::money(c.lang, g.price_krw)) }
                             }
                         }
                     }
@@ -168,12 +170,7 @@ fn best(c: &Chrome, v: &SeatsView, hall: &Hall<'_>) -> Markup {
 }
 
 fn free_of(hall: &Hall<'_>, grade_at: usize) -> u32 {
-    hall.blocks
-        .iter()
-        .flatten()
-        .filter(|r| r.grade_at == grade_at)
-        .map(|r| hall.free_in(std::slice::from_ref(r)))
-        .sum()
+    hall.blocks.iter().flatten().filter(|r| r.grade_at == grade_at).map(|r| hall.free_in(std::slice::from_ref(r))).sum()
 }
 
 fn legend(c: &Chrome, grades: &[Grade], hall: &Hall<'_>) -> Markup {

@@ -78,8 +78,8 @@ words! {
     blocks = "구역", "Sections";
     best = "좋은 좌석 바로 잡기", "Best seats, one press";
     best_hint = "무대에 가깝고 가운데인, 나란히 붙은 좌석을 골라 드려요.", "Side by side, nearest the stage and the middle.";
-    count = "매수", "How many";
-    best_submit = "바로 잡기", "Take the best";
+    count = "매수", "Seats";
+    best_submit = "바로 잡기", "Take";
     your_seats = "선택한 좌석", "Your seats";
     none_chosen = "아직 고른 좌석이 없어요.", "No seats chosen yet.";
     hold_submit = "선택한 좌석 잡기", "Hold these seats";
@@ -331,9 +331,7 @@ pub(super) fn category(lang: Language, name: &str) -> &str {
         (Language::English, "클래식") => "Classical",
         (Language::English, "무용") => "Dance",
         (Language::English, "전시") => "Exhibition",
-        (Language::English, "축제") => "Festival",
-        (Language::English, "국악") => "Korean music",
-        (Language::English, "스포츠") => "Sports",
+        (Language::English, "가족") => "Family",
         _ => name,
     }
 }
