@@ -67,16 +67,16 @@ pub fn search(c: &Chrome, v: &SearchView) -> String {
 /// One event.
 pub fn event(c: &Chrome, v: &EventView) -> String {
     let w = words(c.lang);
-    let (e, s) = (&v.event, &v.event.summary);
+    let (e, summary) = (&v.event, &v.event.summary);
     let main = html! {
         div.event {
-            div.event-poster { (poster(&s.title, &s.category)) }
+            div.event-poster { (poster(&summary.title, &summary.category)) }
             div {
-                p.quiet { (text::category(c.lang, &s.category)) }
-                h1 { (s.title) }
+                p.quiet { (text::category(c.lang, &summary.category)) }
+                h1 { (summary.title) }
                 dl.facts {
-                    dt { (w.place) } dd { (s.place) }
-                    dt { (w.period) } dd { (text::period(c.lang, &s.starts_on, &s.ends_on)) }
+                    dt { (w.place) } dd { (summary.place) }
+                    dt { (w.period) } dd { (text::period(c.lang, &summary.starts_on, &summary.ends_on)) }
                     dt { (w.runtime) } dd { (text::minutes(c.lang, e.runtime_min)) }
                     dt { (w.rating) } dd { (e.rating) }
                 }
@@ -113,7 +113,7 @@ pub fn event(c: &Chrome, v: &EventView) -> String {
             ul { li { (w.refunds_pay) } li { (w.refunds_one) } }
         }
     };
-    document(c, &Head { title: &s.title, ..Head::default() }, &main)
+    document(c, &Head { title: &summary.title, ..Head::default() }, &main)
 }
 
 fn performance(c: &Chrome, p: &PerformanceSummary, left: Option<u32>) -> Markup {

@@ -59,8 +59,11 @@ impl Hall<'_> {
     }
 }
 
-/// Whole rows, as many as fit a block; a row longer than a block is a block of its own.
+/// Whole rows in as few blocks as they need, of about the same size.
 fn blocks(map: &SeatMap) -> Vec<Vec<Row<'_>>> {
+    let longest = map.grades().iter().map(|g| g.seats_per_row).max().unwrap_or(0);
+    let even = map.seat_count().div_ceil(map.seat_count().div_ceil(BLOCK_SEATS_MAX).max(1));
+    let full = (even + longest).min(BLOCK_SEATS_MAX);
     let mut blocks: Vec<Vec<Row<'_>>> = Vec::new();
     let mut in_block = u32::MAX;
     let (mut grade_at, mut last) = (0usize, None);
@@ -72,7 +75,7 @@ fn blocks(map: &SeatMap) -> Vec<Vec<Row<'_>>> {
         let row = Row { grade_at, grade, number, first };
         in_block = in_block.saturating_add(grade.seats_per_row);
         match blocks.last_mut() {
-            Some(block) if in_block <= BLOCK_SEATS_MAX => block.push(row),
+            Some(block) if in_block <= full => block.push(row),
             _ => {
                 in_block = grade.seats_per_row;
                 blocks.push(vec![row]);
