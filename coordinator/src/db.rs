@@ -57,6 +57,13 @@ impl Db {
             .connect(&url)
             .await
             .map_err(|e| format!("the database does not answer: {e}"))?;
+        if !sqlite {
+            // New tables take these from the database: Korean needs utf8mb4, and keys are told apart byte by byte.
+            sqlx::query("ALTER DATABASE CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin")
+                .execute(&pool)
+                .await
+                .map_err(|e| format!("the database could not be set to utf8mb4_bin: {e}"))?;
+        }
         let migrations = MIGRATIONS.map(|(version, name, sql)| {
             Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)
         });

@@ -55,7 +55,6 @@ pub fn wanted(info: &PerformanceInfo, body: NewHold) -> Result<Wanted, ApiError>
 
 /// Takes what is wanted; others may be faster, which for the best seats only means looking again.
 pub async fn take(app: &Parts, info: &PerformanceInfo, wanted: Wanted, request: seat_book::HoldRequest) -> Result<seat_book::Hold, ApiError> {
-    let id = info.summary.id;
     let (grade, count) = match wanted {
         Wanted::Exactly(seats) => return try_take(app, info, seat_book::HoldRequest { seats, ..request }).await,
         Wanted::Best(grade, count) => (grade, count),
