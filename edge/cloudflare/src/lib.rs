@@ -185,7 +185,7 @@ fn incoming(mut request: Request) -> Result<http::Request> {
         headers.push(("host".into(), format!("{}{port}", url.host_str().unwrap_or_default())));
     }
     let body = match request.stream() {
-        Ok(stream) if !method.is_read() && request.inner().body().is_some() => Body::Stream(pieces(stream, None)),
+        Ok(stream) if !method.is_read() => Body::Stream(pieces(stream, None)),
         _ => Body::Empty,
     };
     Ok(http::Request {
