@@ -82,6 +82,11 @@ impl World {
         Api::new(&self.addresses.coordinator)
     }
 
+    /// Whether there is an edge; its searches and pages are nowhere else.
+    pub fn has_edge(&self) -> bool {
+        self.addresses.edge != self.addresses.coordinator
+    }
+
     /// SIGKILL for one service.
     pub fn kill(&self, service: Service) {
         self.platform().as_mut().map(|p| p.kill(service)).expect("running").expect("a service to kill");

@@ -33,7 +33,7 @@ async fn payment_of(world: &World, order: &Order) -> nugul_proto::payment::v1::P
 }
 
 async fn first_event_with_a_performance(api: &Api) -> Event {
-    let page: Page<EventSummary> = api.get("search/events?limit=20").await.expect(200);
+    let page: Page<EventSummary> = api.get("events?limit=20").await.expect(200);
     for summary in page.items {
         let event: Event = api.get(&format!("events/{}", summary.id)).await.expect(200);
         if event.performances.iter().any(|p| p.starts_at > in_days(1)) {
@@ -48,12 +48,14 @@ async fn from_a_search_to_a_ticket_while_another_watches() {
     let world = World::shared();
     let (buyer, other) = (Buyer::sign_up(world, &world.api()).await, world.api());
 
-    // Found by its own title.
+    // Found by its own title: searches are the edge's work.
     let event = first_event_with_a_performance(&buyer.api).await;
     let word: String = event.summary.title.chars().take_while(|c| c.is_alphanumeric()).collect();
     let encoded: String = word.bytes().map(|b| format!("%{b:02X}")).collect();
-    let found: Page<EventSummary> = buyer.api.get(&format!("search/events?q={encoded}&limit=100")).await.expect(200);
-    assert!(found.items.iter().any(|e| e.id == event.summary.id), "{word} finds {}", event.summary.title);
+    if world.has_edge() {
+        let found: Page<EventSummary> = buyer.api.get(&format!("search/events?q={encoded}&limit=100")).await.expect(200);
+        assert!(found.items.iter().any(|e| e.id == event.summary.id), "{word} finds {}", event.summary.title);
+    }
     let on_sale = event.performances.iter().find(|p| p.starts_at > in_days(1)).expect("on sale");
     let performance: Performance = buyer.api.get(&format!("performances/{}", on_sale.id)).await.expect(200);
     assert_eq!(performance.event.id, event.summary.id);

@@ -21,7 +21,7 @@ async fn after_each_death_purchases_go_on_and_tickets_are_there() {
     first.buy(&world, id, &[0, 1]).await;
 
     let mut services = vec![Service::Coordinator, Service::Payment, Service::Toss, Service::Mail];
-    if world.addresses.edge != world.addresses.coordinator {
+    if world.has_edge() {
         services.push(Service::Edge);
     }
     for (service, seat) in services.into_iter().zip((2..).step_by(2)) {

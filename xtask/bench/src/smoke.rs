@@ -1,6 +1,9 @@
 //! The bench that shows in a minute whether something became slow.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use nugul_api::{Page, booking::Hold, catalogue::EventSummary};
 use nugul_domain::{PerformanceId, SeatIndex};
@@ -69,7 +72,7 @@ pub(crate) async fn run() -> Report {
             "seats_per_hold": HOLD_SEATS.len(),
         }),
         results,
-        baseline: "the same holds at the coordinator, without the edge; a hold is measured alone, and given back outside of its time",
+        baseline: "the same holds at the coordinator, without the edge; rates count holds that are given back each time, times are of the hold alone",
     }
 }
 
