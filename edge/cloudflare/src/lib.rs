@@ -1,6 +1,9 @@
 //! The edge on Cloudflare Workers: the platform's fetch, clock, randomness and bindings for the core, and a Durable
 //! Object per performance that shares one upstream among all who watch its seats.
 
+// What `durable_object` writes has no documentation.
+#![allow(missing_docs)]
+
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use futures_util::{
