@@ -74,10 +74,16 @@ pub async fn create(app: &App, auth: &Auth, hold_id: HoldId, key: &str, digest: 
         decline_reason: None,
     };
     let stored = store_new(app, auth, &order, &lines, hold.fence, key, digest).await;
-    if stored.is_err() && store::find(&app.db, order_id).await.is_ok_and(|o| o.is_none()) {
-        app.seats.undo_order(performance_id, hold_id, order_id).await?;
+    let Err(e) = stored else { return stored };
+    match store::find(&app.db, order_id).await? {
+        None => app.seats.undo_order(performance_id, hold_id, order_id).await?,
+        // A request beside this one stored the same order first: its order is ours.
+        Some(order) if e.code == Code::Internal => {
+            return Ok(axum::response::IntoResponse::into_response((StatusCode::CREATED, axum::Json(to_api(app, &order).await?))));
+        }
+        Some(_) => {}
     }
-    stored
+    Err(e)
 }
 
 async fn store_new(app: &App, auth: &Auth, order: &StoredOrder, lines: &[Line], fence: i64, key: &str, digest: &str) -> Result<Response, ApiError> {
