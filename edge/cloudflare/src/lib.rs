@@ -50,8 +50,12 @@ impl DurableObject for SeatRoom {
     async fn fetch(&self, request: Request) -> Result<Response> {
         let host = Worker { env: self.env.clone(), context: None };
         let url = request.url()?.to_string();
-        let upstream =
-            Outgoing { method: http::Method::Get, url, headers: request.headers().entries().collect(), body: Vec::new() };
+        let upstream = Outgoing {
+            method: http::Method::Get,
+            url,
+            headers: request.headers().entries().collect(),
+            body: Vec::new(),
+        };
         match fanout::join(&host, &self.shared, upstream) {
             Some(reader) => {
                 let response = Response::from_stream(reader.map(Ok::<_, worker::Error>))?;

@@ -7,7 +7,9 @@ use nugul_api::{
     catalogue::{CalendarDay, CatalogueVersion, EventSummary},
     limits,
 };
-use nugul_catalog::{CatalogEvent, Index, Query, Sort, import::parse_date, index::MAX_INDEX_BYTES, query::MAX_SUGGESTIONS};
+use nugul_catalog::{
+    CatalogEvent, Index, Query, Sort, import::parse_date, index::MAX_INDEX_BYTES, query::MAX_SUGGESTIONS,
+};
 use serde::Serialize;
 
 use crate::{
@@ -179,9 +181,9 @@ pub(crate) async fn answer<H: Host>(ctx: &Ctx<'_, H>, request: &Request, list: L
         }),
     };
     match body {
-        Some(body) => Response::new(200, "application/json", body)
-            .with("cache-control", "public, max-age=1")
-            .with("etag", &etag),
+        Some(body) => {
+            Response::new(200, "application/json", body).with("cache-control", "public, max-age=1").with("etag", &etag)
+        }
         None => ctx.refuse(Code::InvalidParameter),
     }
 }

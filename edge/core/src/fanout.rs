@@ -408,7 +408,8 @@ mod tests {
     #[test]
     fn frames_are_read_however_lines_end() {
         for end in ["\n", "\r", "\r\n"] {
-            let text = ["retry: 1000", "", ": alive", "", "event: changes", "id: 7", "data: a", "data:b", "", ""].join(end);
+            let text =
+                ["retry: 1000", "", ": alive", "", "event: changes", "id: 7", "data: a", "data:b", "", ""].join(end);
             let mut parser = Parser::default();
             let items: Vec<Item> = text.bytes().flat_map(|b| parser.push(&[b]).unwrap()).collect();
             let frame = Frame { event: "changes".into(), id: Some("7".into()), data: "a\nb".into() };
@@ -428,7 +429,10 @@ mod tests {
     #[test]
     fn a_gap_asks_for_a_snapshot() {
         let mut room = Room::default();
-        assert_eq!(room.push(&frames("event: changes\ndata: {\"from\":1,\"to\":2,\"changes\":[[]]}\n\n")[0]), Pushed::Gap);
+        assert_eq!(
+            room.push(&frames("event: changes\ndata: {\"from\":1,\"to\":2,\"changes\":[[]]}\n\n")[0]),
+            Pushed::Gap
+        );
         room.push(&frames(&SeatSnapshot::pack(5, &[SeatState::Available; 3]).frame())[0]);
         let far = SeatChanges { from: 6, to: 7, changes: vec![vec![(0, 1)]] };
         let outside = SeatChanges { from: 5, to: 6, changes: vec![vec![(3, 1)]] };

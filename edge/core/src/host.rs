@@ -49,11 +49,7 @@ pub trait Host: Clone + 'static {
 
     /// Joins the seat stream of a performance. `upstream` is the coordinator's stream, which a platform without shared
     /// rooms relays as it is.
-    fn seat_stream(
-        &self,
-        performance: &str,
-        upstream: Outgoing,
-    ) -> impl Future<Output = Result<Response, HostError>> {
+    fn seat_stream(&self, performance: &str, upstream: Outgoing) -> impl Future<Output = Result<Response, HostError>> {
         let _ = performance;
         self.fetch(upstream)
     }

@@ -236,7 +236,8 @@ impl<H: Host> Visit<'_, H> {
 
     /// The key of a form's write: the form's own, so that a form sent twice is one write.
     fn form_key(&self) -> Option<&str> {
-        let visible = |key: &&str| key.len() <= limits::IDEMPOTENCY_KEY_CHARS_MAX && key.bytes().all(|b| b.is_ascii_graphic());
+        let visible =
+            |key: &&str| key.len() <= limits::IDEMPOTENCY_KEY_CHARS_MAX && key.bytes().all(|b| b.is_ascii_graphic());
         field(&self.form, "key").filter(visible)
     }
 
@@ -637,4 +638,3 @@ fn origin_of(url: &str) -> String {
     let plain = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
     if plain { format!("{scheme}://{host}") } else { String::new() }
 }
-

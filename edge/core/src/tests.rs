@@ -10,9 +10,7 @@ use nugul_api::{
     seats::{HEARTBEAT, SeatChanges, SeatSnapshot},
 };
 use nugul_catalog::CatalogEvent;
-use nugul_domain::{
-    EventId, Grade, Krw, OrderId, PerformanceId, Region, SeatState, Timestamp, UserId, account::Role,
-};
+use nugul_domain::{EventId, Grade, Krw, OrderId, PerformanceId, Region, SeatState, Timestamp, UserId, account::Role};
 use nugul_token::{AccessClaims, SigningKey};
 use serde_json::{Value, json};
 
@@ -272,7 +270,8 @@ const OWN: (&str, &str) = ("sec-fetch-site", "same-origin");
 #[test]
 fn searches_are_answered_from_memory() {
     let fake = Fake::new();
-    let found: Value = serde_json::from_str(&text(fake.get("/api/v1/search/events?q=%EB%A0%88%EB%AF%B8", &[]))).unwrap();
+    let found: Value =
+        serde_json::from_str(&text(fake.get("/api/v1/search/events?q=%EB%A0%88%EB%AF%B8", &[]))).unwrap();
     assert_eq!((&found["total"], &found["items"][0]["title"]), (&json!(1), &json!("레미제라블")));
     fake.taken("");
     assert_eq!(fake.get("/api/v1/search/suggest?q=%E3%84%B9", &[]).status, 200);
@@ -326,7 +325,13 @@ fn what_is_forwarded_goes_to_the_ids_region_with_chosen_headers() {
     fake.on("POST", &target, |_| json_answer(&json!({})));
     let answer = fake.post(
         &target,
-        &[("authorization", &bearer), ("idempotency-key", "k"), ("connection", "close"), ("cookie", "a=b"), ("x-forwarded-for", "1")],
+        &[
+            ("authorization", &bearer),
+            ("idempotency-key", "k"),
+            ("connection", "close"),
+            ("cookie", "a=b"),
+            ("x-forwarded-for", "1"),
+        ],
         "{}",
     );
     assert_eq!((answer.status, answer.header("connection"), answer.header("x-secret")), (200, None, None));
@@ -432,7 +437,10 @@ fn an_ended_session_is_renewed_once() {
     let answers = [fake.get("/api/v1/me", &[("cookie", &cookie)]), fake.get("/tickets", &[("cookie", &cookie)])];
     for answer in &answers {
         let cookies = cookies_of(answer);
-        assert!(cookies[0].starts_with("nugul_access=ey") && cookies[1].starts_with("nugul_refresh=fresh; "), "{cookies:?}");
+        assert!(
+            cookies[0].starts_with("nugul_access=ey") && cookies[1].starts_with("nugul_refresh=fresh; "),
+            "{cookies:?}"
+        );
         assert!(cookies.iter().all(|c| c.contains("; HttpOnly; SameSite=Lax") && !c.contains("Secure")));
         assert_eq!(answer.header("cache-control").unwrap_or("no-store").contains("no-store"), true);
     }
@@ -541,7 +549,11 @@ fn one_upstream_serves_many_resumes_and_ends_with_the_last() {
     let fake = Fake::new();
     let states = [SeatState::Available; 8];
     let script = Rc::new(RefCell::new(VecDeque::from([
-        format!("{}{}", SeatSnapshot::pack(5, &states).frame(), SeatChanges { from: 5, to: 6, changes: vec![vec![(0, 1)]] }.frame()),
+        format!(
+            "{}{}",
+            SeatSnapshot::pack(5, &states).frame(),
+            SeatChanges { from: 5, to: 6, changes: vec![vec![(0, 1)]] }.frame()
+        ),
         format!("{HEARTBEAT}{}", SeatChanges { from: 6, to: 7, changes: vec![vec![(1, 2)]] }.frame()),
         SeatChanges { from: 9, to: 10, changes: vec![vec![(1, 2)]] }.frame(),
         SeatSnapshot::pack(10, &states).frame(),
@@ -572,7 +584,12 @@ fn one_upstream_serves_many_resumes_and_ends_with_the_last() {
         got.push_str(&String::from_utf8(bytes).unwrap());
     }
     assert!(got.starts_with("retry: 1000\n\nevent: snapshot\nid: 5\n"), "{got}");
-    assert!(got.contains(HEARTBEAT) && got.contains("\nid: 7\n") && got.contains("\nid: 10\n") && !got.contains("\"from\":9"));
+    assert!(
+        got.contains(HEARTBEAT)
+            && got.contains("\nid: 7\n")
+            && got.contains("\nid: 10\n")
+            && !got.contains("\"from\":9")
+    );
     drop(one);
     futures_executor(task);
 }

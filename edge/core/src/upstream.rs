@@ -1,10 +1,6 @@
 //! The coordinators: which one owns an id, asking it, and answers kept for a short time.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use nugul_api::{Code, Problem, headers, problem::Language};
 use nugul_domain::EventId;
@@ -29,13 +25,8 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 const RETRY_AFTER_S: &str = "2";
 
 /// What is copied of a request; everything else stays here.
-const REQUEST_HEADERS: &[&str] = &[
-    "accept",
-    "content-type",
-    "if-none-match",
-    headers::IDEMPOTENCY_KEY,
-    headers::LAST_EVENT_ID,
-];
+const REQUEST_HEADERS: &[&str] =
+    &["accept", "content-type", "if-none-match", headers::IDEMPOTENCY_KEY, headers::LAST_EVENT_ID];
 /// What is copied of an answer.
 const RESPONSE_HEADERS: &[&str] = &[
     "cache-control",

@@ -143,7 +143,10 @@ impl http_body::Body for Out {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let frame = |bytes: Vec<u8>| Some(Ok(Frame::data(Bytes::from(bytes))));
         match std::mem::replace(&mut self.0, Body::Empty) {
             Body::Empty => Poll::Ready(None),
