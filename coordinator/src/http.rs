@@ -13,6 +13,7 @@ use axum::{
 use nugul_api::{
     Code, Problem,
     headers::{API, PROBLEM_JSON, TRACE_ID},
+    limits,
     problem::Language,
 };
 use serde_json::Value;
@@ -42,7 +43,9 @@ pub fn router(app: App) -> Router {
         .route("/.well-known/jwks.json", get(jwks))
         .fallback(|| async { ApiError::from(Code::NotFound) })
         .method_not_allowed_fallback(|| async { ApiError::from(Code::MethodNotAllowed) })
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| ApiError::internal("a handler panicked").into_response()))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            ApiError::internal("a handler panicked").into_response()
+        }))
         .layer(middleware::from_fn(problems))
         .with_state(app)
 }
@@ -66,7 +69,13 @@ async fn problems(request: Request, next: Next) -> Response {
         (Language::from_header(text("accept-language")), trace_id.map_or_else(new_trace_id, str::to_owned))
     };
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let answered = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    let answered = tokio::time::timeout(REQUEST_TIMEOUT, async {
+        match whole(request).await {
+            Ok(request) => next.run(request).await,
+            Err(e) => e.into_response(),
+        }
+    });
+    let answered = answered.await;
     let mut response = answered.unwrap_or_else(|_| ApiError::unavailable("the request took too long").into_response());
     if let Some(e) = response.extensions_mut().remove::<ApiError>() {
         if let Some(context) = &e.context {
@@ -78,6 +87,14 @@ async fn problems(request: Request, next: Next) -> Response {
         response.headers_mut().insert(TRACE_ID, value);
     }
     response
+}
+
+/// The request with its body read to the end: an answer sent before that closes the connection under a client that is
+/// still writing, which then may never see it.
+async fn whole(request: Request) -> Result<Request, ApiError> {
+    let (parts, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, limits::BODY_BYTES_MAX).await.map_err(|_| Code::BodyTooLarge)?;
+    Ok(Request::from_parts(parts, bytes.into()))
 }
 
 fn render(e: &ApiError, language: Language, trace_id: &str) -> Response {
