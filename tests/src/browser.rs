@@ -89,10 +89,16 @@ impl Driver {
         let mut arguments: Vec<String> = ARGUMENTS.map(str::to_owned).into();
         arguments.push(format!("--user-data-dir={}", self.profiles.join(name).display()));
         let options = json!({ "binary": self.chromium, "args": arguments });
-        let body = json!({ "capabilities": { "alwaysMatch": { "browserName": "chrome", "goog:chromeOptions": options } } });
-        let value = call(&self.http, Method::POST, &format!("{}/session", self.origin), Some(body)).await.expect("a browser");
+        let body =
+            json!({ "capabilities": { "alwaysMatch": { "browserName": "chrome", "goog:chromeOptions": options } } });
+        let value =
+            call(&self.http, Method::POST, &format!("{}/session", self.origin), Some(body)).await.expect("a browser");
         let session = value["sessionId"].as_str().expect("a session").to_owned();
-        Browser { http: self.http.clone(), session: format!("{}/session/{session}", self.origin), name: name.to_owned() }
+        Browser {
+            http: self.http.clone(),
+            session: format!("{}/session/{session}", self.origin),
+            name: name.to_owned(),
+        }
     }
 }
 
@@ -125,9 +131,13 @@ impl Browser {
         self.command(Method::GET, "url", None).await.as_str().unwrap_or_default().to_owned()
     }
 
-    /// The page as it is now.
-    pub async fn source(&self) -> String {
-        self.command(Method::GET, "source", None).await.as_str().unwrap_or_default().to_owned()
+    /// What the page says now.
+    pub async fn says(&self) -> String {
+        self.eval("document.body ? document.body.innerText.slice(0, 2000) : ''")
+            .await
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Waits for an element.
@@ -138,7 +148,7 @@ impl Browser {
                 return Element { browser: self, id };
             }
             if Instant::now() >= end {
-                panic!("{}: no {selector} at {}:\n{}", self.name, self.url().await, self.source().await);
+                panic!("{}: no {selector} at {}:\n{}", self.name, self.url().await, self.says().await);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

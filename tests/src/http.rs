@@ -66,8 +66,8 @@ impl Answer {
     /// The problem, where it is one of this code, complete and of the right type.
     #[track_caller]
     pub fn refused(&self, code: Code) -> Problem {
-        let problem: Problem =
-            serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{}: {} {e}: {}", self.asked, self.status, self.text()));
+        let problem: Problem = serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("{}: {} {e}: {}", self.asked, self.status, self.text()));
         assert_eq!((problem.code, self.status), (code, code.status()), "{}: {}", self.asked, self.text());
         assert_eq!(self.header("content-type"), Some(PROBLEM_JSON), "{}", self.asked);
         assert_eq!(problem.status, self.status, "{}", self.asked);

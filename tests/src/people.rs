@@ -204,7 +204,8 @@ impl Toss {
 
     /// Opens the payment page, presses a button, and reads the payment's key where the browser is sent.
     pub async fn decide(&self, order_id: &str, amount: i64, decision: Decision) -> String {
-        let (success, fail) = (format!("{}/orders/{order_id}/paid", self.shop), format!("{}/orders/{order_id}/failed", self.shop));
+        let (success, fail) =
+            (format!("{}/orders/{order_id}/paid", self.shop), format!("{}/orders/{order_id}/failed", self.shop));
         let amount = amount.to_string();
         let mut fields = vec![
             ("clientKey", nugul_platform::TOSS_CLIENT_KEY),

@@ -130,7 +130,10 @@ fn writes(c: &Cast, event: &str) -> Vec<Write> {
                 body[field] = value;
                 (what, body, pointer)
             })
-            .chain([("a price below zero", price_of(-1), "/grades/0/price_krw"), ("a price too high", price_of(10_000_001), "/grades/0/price_krw")])
+            .chain([
+                ("a price below zero", price_of(-1), "/grades/0/price_krw"),
+                ("a price too high", price_of(10_000_001), "/grades/0/price_krw"),
+            ])
             .collect(),
         },
         Write {
@@ -164,9 +167,21 @@ fn writes(c: &Cast, event: &str) -> Vec<Write> {
             guarded: false,
             wrong: vec![
                 ("no code", json!({ "email": "a@people.test", "password": "12345678", "nickname": "n" }), "/code"),
-                ("a short password", json!({ "email": "a@people.test", "code": "0", "password": "1234567", "nickname": "n" }), "/password"),
-                ("a long nickname", json!({ "email": "a@people.test", "code": "0", "password": "12345678", "nickname": long(21) }), "/nickname"),
-                ("a role", json!({ "email": "a@people.test", "code": "0", "password": "12345678", "nickname": "n", "role": "admin" }), "/role"),
+                (
+                    "a short password",
+                    json!({ "email": "a@people.test", "code": "0", "password": "1234567", "nickname": "n" }),
+                    "/password",
+                ),
+                (
+                    "a long nickname",
+                    json!({ "email": "a@people.test", "code": "0", "password": "12345678", "nickname": long(21) }),
+                    "/nickname",
+                ),
+                (
+                    "a role",
+                    json!({ "email": "a@people.test", "code": "0", "password": "12345678", "nickname": "n", "role": "admin" }),
+                    "/role",
+                ),
             ],
         },
         Write {
@@ -184,7 +199,10 @@ fn writes(c: &Cast, event: &str) -> Vec<Write> {
             body: json!({ "refresh_token": "t" }),
             keyed: false,
             guarded: false,
-            wrong: vec![("no token", json!({}), "/refresh_token"), ("a list", json!({ "refresh_token": [] }), "/refresh_token")],
+            wrong: vec![
+                ("no token", json!({}), "/refresh_token"),
+                ("a list", json!({ "refresh_token": [] }), "/refresh_token"),
+            ],
         },
     ]
 }
@@ -230,7 +248,8 @@ async fn each_mistake_has_its_refusal_and_changes_nothing() {
         iat,
         exp,
     };
-    let forged = SigningKey::from_seed([7; SEED_BYTES]).expect("a key").sign_access(claims(now_s, now_s + 900)).expect("signed");
+    let forged =
+        SigningKey::from_seed([7; SEED_BYTES]).expect("a key").sign_access(claims(now_s, now_s + 900)).expect("signed");
     let expired = region_key(world).sign_access(claims(now_s - 1000, now_s - 100)).expect("signed");
     let mut damaged = c.seller.tokens.access_token.clone();
     let middle = damaged.len() / 2;
@@ -252,7 +271,12 @@ async fn each_mistake_has_its_refusal_and_changes_nothing() {
         for (what, body, pointer) in &write.wrong {
             let answer = post(api, path, &new_key(), json, &serde_json::to_vec(body).expect("JSON")).await;
             let problem = answer.refused(Code::InvalidField);
-            assert_eq!(problem.errors.first().map(|e| e.pointer.as_str()), Some(*pointer), "{path}, {what}: {}", answer.text());
+            assert_eq!(
+                problem.errors.first().map(|e| e.pointer.as_str()),
+                Some(*pointer),
+                "{path}, {what}: {}",
+                answer.text()
+            );
         }
         if write.keyed {
             let bare = api.send(Method::POST, path, &[("content-type", json)], Some(good.clone())).await;

@@ -15,7 +15,9 @@ async fn pick(browser: &Browser, seat: u32) {
         "document.querySelector('[data-seat=\"{seat}\"]').dispatchEvent(new MouseEvent('click', {{ bubbles: true }})) || true"
     );
     browser.eval(&script).await;
-    browser.true_here(&format!("document.querySelector('[data-seat=\"{seat}\"]').getAttribute('aria-checked') === 'true'")).await;
+    browser
+        .true_here(&format!("document.querySelector('[data-seat=\"{seat}\"]').getAttribute('aria-checked') === 'true'"))
+        .await;
 }
 
 #[tokio::test]

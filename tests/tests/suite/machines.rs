@@ -16,7 +16,9 @@ async fn health_keys_and_description_are_served() {
 
     let description: Value = api.get("/openapi.json").await.expect(200);
     assert!(description["openapi"].as_str().is_some_and(|v| v.starts_with("3.")));
-    for path in ["/api/v1/performances/{id}/holds", "/api/v1/orders", "/api/v1/orders/{id}/confirm", "/api/v1/auth/sign-up"] {
+    for path in
+        ["/api/v1/performances/{id}/holds", "/api/v1/orders", "/api/v1/orders/{id}/confirm", "/api/v1/auth/sign-up"]
+    {
         assert!(description["paths"][path]["post"].is_object(), "{path}");
     }
 }

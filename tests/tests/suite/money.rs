@@ -156,7 +156,8 @@ async fn a_payment_service_that_dies_before_it_hears_the_answer_ends_with_ticket
         let (buyer, order, key) = (buyer.clone(), order.clone(), payment_key.clone());
         tokio::spawn(async move { buyer.confirm(&order, &key).await })
     };
-    eventually("Toss has taken the money", FREE_LIMIT, async || (toss.charged(&order).await.1 == 1).then_some(())).await;
+    eventually("Toss has taken the money", FREE_LIMIT, async || (toss.charged(&order).await.1 == 1).then_some(()))
+        .await;
     world.kill(Service::Payment);
     toss.no_faults().await;
     let meanwhile: Order = confirming.await.expect("an answer").expect(200);

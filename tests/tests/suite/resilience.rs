@@ -30,7 +30,8 @@ async fn after_each_death_purchases_go_on_and_tickets_are_there() {
         // Connections to the dead process are of no use any more.
         let api = world.api();
         eventually(&format!("{service}: requests are answered"), OUTCOME_LIMIT, async || {
-            let answer = api.try_send(nugul_tests::http::Method::GET, &format!("performances/{id}/seats"), &[], None).await;
+            let answer =
+                api.try_send(nugul_tests::http::Method::GET, &format!("performances/{id}/seats"), &[], None).await;
             answer.is_ok_and(|a| a.status == 200).then_some(())
         })
         .await;

@@ -24,7 +24,12 @@ const SIGN_UPS_AT_ONCE: usize = 3;
 const FRAME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Tries its favourite pair first, then single seats it does not know to be taken, until it has some or none are left.
-async fn client(buyer: Buyer, id: PerformanceId, number: u32, taken: Arc<Mutex<BTreeSet<SeatIndex>>>) -> Option<(UserId, Hold)> {
+async fn client(
+    buyer: Buyer,
+    id: PerformanceId,
+    number: u32,
+    taken: Arc<Mutex<BTreeSet<SeatIndex>>>,
+) -> Option<(UserId, Hold)> {
     let favourite = (number * 13) % (SEATS - 1);
     let mut wanted = vec![favourite, favourite + 1];
     loop {
@@ -53,11 +58,8 @@ async fn every_seat_goes_to_one_buyer_and_the_stream_tells_in_which_order() {
     let world = World::shared();
     let api = world.api();
     let id = new_performance(&api, ROWS, SEATS_PER_ROW).await;
-    let buyers: Vec<Buyer> = stream::iter(0..BUYERS)
-        .map(|_| Buyer::sign_up(world, &api))
-        .buffer_unordered(SIGN_UPS_AT_ONCE)
-        .collect()
-        .await;
+    let buyers: Vec<Buyer> =
+        stream::iter(0..BUYERS).map(|_| Buyer::sign_up(world, &api)).buffer_unordered(SIGN_UPS_AT_ONCE).collect().await;
 
     let mut log = SeatLog::begin(world.api().seat_stream(id, None).await, FRAME_LIMIT).await;
     let taken = Arc::default();
