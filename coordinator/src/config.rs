@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn a_bad_setting_is_named() {
-        let with = |name: &'static str, value: &'static str| Config::read(move |n| (n == name).then(|| value.to_owned()));
+        let with =
+            |name: &'static str, value: &'static str| Config::read(move |n| (n == name).then(|| value.to_owned()));
         assert!(with("", "").is_ok());
         assert!(with("NUGUL_REGION", "256").unwrap_err().contains("NUGUL_REGION"));
         assert!(with("NUGUL_LISTEN", "here").unwrap_err().contains("NUGUL_LISTEN"));

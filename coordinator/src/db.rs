@@ -33,10 +33,8 @@ impl Db {
     pub async fn open(mysql_url: Option<&str>, data: &Path) -> Result<Self, String> {
         sqlx::any::install_default_drivers();
         let sqlite = mysql_url.is_none();
-        let url = mysql_url.map_or_else(
-            || format!("sqlite://{}?mode=rwc", data.join("coordinator.db").display()),
-            str::to_owned,
-        );
+        let url = mysql_url
+            .map_or_else(|| format!("sqlite://{}?mode=rwc", data.join("coordinator.db").display()), str::to_owned);
         let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIMEOUT)

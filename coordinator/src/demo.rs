@@ -45,7 +45,8 @@ pub async fn seed(app: &App, catalogue: Option<&Path>, events: Option<u32>) -> R
     };
     let mut seller = None;
     for (email, nickname, role) in DEMO_ACCOUNTS {
-        let id = accounts::seed_account(app, email, nickname, role, DEMO_PASSWORD).await.map_err(|e| format!("{e:?}"))?;
+        let id =
+            accounts::seed_account(app, email, nickname, role, DEMO_PASSWORD).await.map_err(|e| format!("{e:?}"))?;
         if role == Role::Seller {
             seller = Some(id);
         }
@@ -99,6 +100,7 @@ fn converted(config: &Config, e: &ImportEvent) -> Result<(nugul_api::catalogue::
         let fields: Vec<_> = error.errors.iter().map(|f| format!("{} {}", f.pointer, f.detail)).collect();
         format!("{} is refused: {}", e.title, fields.join(", "))
     })?;
-    let times = e.performances.iter().map(|t| i64::try_from(t.unix_timestamp_nanos() / 1_000_000).map(Timestamp::from_millis));
+    let times =
+        e.performances.iter().map(|t| i64::try_from(t.unix_timestamp_nanos() / 1_000_000).map(Timestamp::from_millis));
     Ok((event, times.collect::<Result<_, _>>().map_err(|_| format!("{}: a time is out of range", e.title))?))
 }

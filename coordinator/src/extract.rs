@@ -115,7 +115,11 @@ fn idempotency_key(headers: &HeaderMap) -> Result<String, ApiError> {
     let value = headers.get(headers::IDEMPOTENCY_KEY).ok_or(Code::IdempotencyKeyMissing)?;
     let key = value.to_str().map_err(|_| Code::IdempotencyKeyInvalid)?;
     let fits = (1..=limits::IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len());
-    if fits && key.bytes().all(|b| b.is_ascii_graphic()) { Ok(key.to_owned()) } else { Err(Code::IdempotencyKeyInvalid.into()) }
+    if fits && key.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(key.to_owned())
+    } else {
+        Err(Code::IdempotencyKeyInvalid.into())
+    }
 }
 
 fn digest(parts: &Parts, body: &[u8]) -> String {
@@ -140,7 +144,8 @@ fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Ap
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
-        let pointer: String = e.path().iter().fold(String::new(), |p, segment| format!("{p}/{}", escape(&segment.to_string())));
+        let pointer: String =
+            e.path().iter().fold(String::new(), |p, segment| format!("{p}/{}", escape(&segment.to_string())));
         let inner = e.into_inner();
         if inner.is_data() { bad_field(pointer, &inner) } else { Code::MalformedJson.into() }
     })?;
@@ -181,7 +186,10 @@ mod tests {
         assert_eq!(code_and_pointer("{"), (Code::MalformedJson, String::new()));
         assert_eq!(code_and_pointer("{}"), (Code::InvalidField, "/email".into()));
         assert_eq!(code_and_pointer(r#"{"email":1}"#), (Code::InvalidField, "/email".into()));
-        assert_eq!(code_and_pointer(r#"{"email":"a","password":"b","role":"admin"}"#), (Code::InvalidField, "/role".into()));
+        assert_eq!(
+            code_and_pointer(r#"{"email":"a","password":"b","role":"admin"}"#),
+            (Code::InvalidField, "/role".into())
+        );
         assert_eq!(code_and_pointer(r#"{"email":"a","password":"b"} x"#), (Code::MalformedJson, String::new()));
     }
 }

@@ -92,6 +92,9 @@ mod tests {
         let text = String::from_utf8(message.formatted()).unwrap();
         assert!(text.contains("To: buyer@nugul.test"));
         assert!(!text.lines().take_while(|l| !l.is_empty()).any(|l| l.contains("012345")));
-        assert_eq!(mailer.send_code("buyer@nugul.test".parse().unwrap(), "012345").await.unwrap_err().code, nugul_api::Code::Unavailable);
+        assert_eq!(
+            mailer.send_code("buyer@nugul.test".parse().unwrap(), "012345").await.unwrap_err().code,
+            nugul_api::Code::Unavailable
+        );
     }
 }

@@ -17,7 +17,11 @@ use nugul_coordinator::{
     seats,
 };
 use nugul_token::AccessVerifier;
-use tokio::{net::TcpListener, signal::unix::SignalKind, sync::{Notify, RwLock, watch}};
+use tokio::{
+    net::TcpListener,
+    signal::unix::SignalKind,
+    sync::{Notify, RwLock, watch},
+};
 
 /// How long requests under way may take after the order to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -84,7 +88,8 @@ async fn run() -> Result<(), String> {
     use_ring();
 
     let config = settings()?;
-    let listener = TcpListener::bind(config.listen).await.map_err(|e| format!("{} cannot be listened on: {e}", config.listen))?;
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(|e| format!("{} cannot be listened on: {e}", config.listen))?;
     let (stop, stopping) = watch::channel(false);
     let payment = PaymentClient::new(&config)?;
     let app = assemble(config, stopping).await?;
@@ -119,7 +124,8 @@ async fn assemble(config: Config, stopping: watch::Receiver<bool>) -> Result<App
         None => Seats::memory(Arc::new(now)),
     };
     let keys = Keys::load(&config.signing_key_file)?;
-    let verifier = AccessVerifier::from_jwks(&keys.jwks()).map_err(|e| format!("the signing key is not usable: {e}"))?;
+    let verifier =
+        AccessVerifier::from_jwks(&keys.jwks()).map_err(|e| format!("the signing key is not usable: {e}"))?;
     let mailer = Mailer::new(&config.smtp_url, config.mail_from.as_deref())?;
     let catalogue = CatalogueFile::build(&db, now()).await.map_err(|e| e.context.unwrap_or_default())?;
     Ok(Arc::new(Parts {

@@ -5,7 +5,10 @@ use utoipa::OpenApi;
 /// What is documented.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Nugul Ticket", description = "Errors are application/problem+json (RFC 9457). Writes take an Idempotency-Key."),
+    info(
+        title = "Nugul Ticket",
+        description = "Errors are application/problem+json (RFC 9457). Writes take an Idempotency-Key."
+    ),
     components(schemas(nugul_api::Problem, nugul_api::Code)),
     paths(
         crate::accounts::routes::email_codes,

@@ -12,7 +12,8 @@ use crate::{
     app::{App, Parts},
     db::Tx,
     error::ApiError,
-    orders, payments::PaymentClient,
+    orders,
+    payments::PaymentClient,
 };
 
 /// Messages taken in one go.
@@ -118,14 +119,19 @@ async fn deliver_batch(app: &App, payment: &PaymentClient) -> Result<bool, ApiEr
     // The first message of each order; later ones wait for it.
     let mut seen = HashSet::new();
     owed.retain(|o| seen.insert(o.order) && o.due);
-    let delivered = futures_util::future::join_all(owed.iter().map(|o| async move { (o, send(app, payment, o).await) })).await;
+    let delivered =
+        futures_util::future::join_all(owed.iter().map(|o| async move { (o, send(app, payment, o).await) })).await;
     let mut any = false;
     for (o, result) in delivered {
         let now = app.now().as_millis();
         match result {
             Ok(()) => {
                 any = true;
-                sqlx::query("UPDATE outbox SET done_at = ? WHERE id = ?").bind(now).bind(o.id.clone()).execute(app.db.pool()).await?;
+                sqlx::query("UPDATE outbox SET done_at = ? WHERE id = ?")
+                    .bind(now)
+                    .bind(o.id.clone())
+                    .execute(app.db.pool())
+                    .await?;
             }
             Err(reason) => {
                 let doubled = PAUSE_FIRST_MS.saturating_mul(1 << o.attempts.clamp(0, 16));

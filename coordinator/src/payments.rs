@@ -36,7 +36,9 @@ impl PaymentClient {
             .keep_alive_timeout(Duration::from_secs(5))
             .keep_alive_while_idle(true);
         if let Some((ca, cert, key)) = &config.tls {
-            let read = |path: &std::path::Path| std::fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display()));
+            let read = |path: &std::path::Path| {
+                std::fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))
+            };
             let tls = ClientTlsConfig::new()
                 .ca_certificate(Certificate::from_pem(read(ca)?))
                 .identity(Identity::from_pem(read(cert)?, read(key)?));
@@ -63,7 +65,12 @@ impl PaymentClient {
                     .await
                     .map(drop),
                 Message::Confirm { payment_key, amount_krw } => client
-                    .confirm(ConfirmRequest { request_id, order_id, payment_key: payment_key.clone(), amount_krw: amount_krw.0 })
+                    .confirm(ConfirmRequest {
+                        request_id,
+                        order_id,
+                        payment_key: payment_key.clone(),
+                        amount_krw: amount_krw.0,
+                    })
                     .await
                     .map(|answer| {
                         // Approved and declined arrive on the result stream; unknown is the payment service's to find out.

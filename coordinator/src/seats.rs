@@ -16,7 +16,10 @@ use nugul_api::{
     seats::{HEARTBEAT, HEARTBEAT_MS, RETRY_MS, SeatChanges, SeatSnapshot},
 };
 use nugul_coordination::Error;
-use nugul_domain::{PerformanceId, SeatIndex, seat_book::{Claim, Snapshot}};
+use nugul_domain::{
+    PerformanceId, SeatIndex,
+    seat_book::{Claim, Snapshot},
+};
 use sqlx::Row;
 
 use crate::{

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
-    password_hash::phc::PasswordHash,
-};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version, password_hash::phc::PasswordHash};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{app::fill_random, error::ApiError};

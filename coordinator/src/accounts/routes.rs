@@ -56,7 +56,10 @@ async fn log_in(State(app): State<App>, JsonBody(body): JsonBody<LogIn>) -> Resu
 
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "accounts", request_body = RefreshToken,
     responses((status = 200, body = Tokens)))]
-async fn refresh(State(app): State<App>, JsonBody(body): JsonBody<RefreshToken>) -> Result<NotStored<Tokens>, ApiError> {
+async fn refresh(
+    State(app): State<App>,
+    JsonBody(body): JsonBody<RefreshToken>,
+) -> Result<NotStored<Tokens>, ApiError> {
     Ok((NO_STORE, Json(service::refresh(&app, &body.refresh_token).await?)))
 }
 

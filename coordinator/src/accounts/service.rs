@@ -235,7 +235,13 @@ pub async fn log_in(app: &App, body: LogIn) -> Result<Tokens, ApiError> {
 }
 
 /// Adds a refresh token to a log-in, and signs an access token.
-async fn issue(app: &App, tx: &mut Tx, session: SessionId, account: Account, now: Timestamp) -> Result<Tokens, ApiError> {
+async fn issue(
+    app: &App,
+    tx: &mut Tx,
+    session: SessionId,
+    account: Account,
+    now: Timestamp,
+) -> Result<Tokens, ApiError> {
     let mut random = [0; REFRESH_BYTES];
     fill_random(&mut random);
     let refresh_token = URL_SAFE_NO_PAD.encode(random);
@@ -314,7 +320,13 @@ pub async fn me(app: &App, id: UserId) -> Result<Account, ApiError> {
 }
 
 /// Makes an account without a code, for demonstrations; one that is there stays as it is.
-pub async fn seed_account(app: &App, email: &str, nickname: &str, role: Role, password: &str) -> Result<UserId, ApiError> {
+pub async fn seed_account(
+    app: &App,
+    email: &str,
+    nickname: &str,
+    role: Role,
+    password: &str,
+) -> Result<UserId, ApiError> {
     let (email, nickname) = checked(email, nickname, password)?;
     let email_key = email_key(&email);
     if let Some(known) = store::by_email(&app.db, email_key).await? {

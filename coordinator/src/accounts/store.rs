@@ -200,7 +200,12 @@ pub async fn undo_email_code(
 
 /// Counts a try of an address's code, and says what the code's digest is; `None` where no try is left. Counted before it
 /// is compared, so that tries at the same time cannot be more than are allowed.
-pub async fn try_email_code(db: &Db, email_key: Hash, tries_max: i64, now: Timestamp) -> Result<Option<Hash>, ApiError> {
+pub async fn try_email_code(
+    db: &Db,
+    email_key: Hash,
+    tries_max: i64,
+    now: Timestamp,
+) -> Result<Option<Hash>, ApiError> {
     let mut tx = db.begin_write().await?;
     let counted =
         sqlx::query("UPDATE email_codes SET tries = tries + 1 WHERE email_key = ? AND tries < ? AND expires_at > ?")
@@ -220,11 +225,12 @@ pub async fn try_email_code(db: &Db, email_key: Hash, tries_max: i64, now: Times
 
 /// Makes a code void; false where it is so already. The row stays, so that mail to the address stays counted.
 pub async fn use_email_code(tx: &mut Tx, email_key: Hash, code_hash: Hash) -> Result<bool, ApiError> {
-    let done = sqlx::query("UPDATE email_codes SET expires_at = 0 WHERE email_key = ? AND code_hash = ? AND expires_at > 0")
-        .bind(email_key.to_vec())
-        .bind(code_hash.to_vec())
-        .execute(&mut **tx)
-        .await?;
+    let done =
+        sqlx::query("UPDATE email_codes SET expires_at = 0 WHERE email_key = ? AND code_hash = ? AND expires_at > 0")
+            .bind(email_key.to_vec())
+            .bind(code_hash.to_vec())
+            .execute(&mut **tx)
+            .await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -294,7 +300,12 @@ pub async fn insert_session(tx: &mut Tx, id: SessionId, account: UserId, now: Ti
 }
 
 /// Adds a refresh token to a log-in.
-pub async fn insert_refresh(tx: &mut Tx, token: Hash, session: SessionId, expires_at: Timestamp) -> Result<(), ApiError> {
+pub async fn insert_refresh(
+    tx: &mut Tx,
+    token: Hash,
+    session: SessionId,
+    expires_at: Timestamp,
+) -> Result<(), ApiError> {
     sqlx::query("INSERT INTO refresh_tokens (token_hash, session_id, expires_at, used_at) VALUES (?, ?, ?, NULL)")
         .bind(token.to_vec())
         .bind(session.to_vec())

@@ -10,7 +10,9 @@ use axum::{
 };
 use nugul_api::{
     Code, Page,
-    catalogue::{CalendarDay, CatalogueVersion, Event, EventSummary, NewEvent, NewPerformance, Performance, PerformanceSummary},
+    catalogue::{
+        CalendarDay, CatalogueVersion, Event, EventSummary, NewEvent, NewPerformance, Performance, PerformanceSummary,
+    },
     limits,
 };
 use nugul_catalog::Index;
@@ -45,7 +47,10 @@ struct ListQuery {
 
 #[utoipa::path(get, path = "/api/v1/events", tag = "catalogue", responses((status = 200, body = Page<EventSummary>)),
     params(("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query)))]
-async fn list(State(app): State<App>, query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>) -> Result<Json<Page<EventSummary>>, ApiError> {
+async fn list(
+    State(app): State<App>,
+    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Page<EventSummary>>, ApiError> {
     let Query(query) = query.map_err(|_| Code::InvalidParameter)?;
     let limit = query.limit.unwrap_or(limits::PAGE_ITEMS_DEFAULT);
     if !(1..=limits::PAGE_ITEMS_MAX).contains(&limit) {
@@ -84,7 +89,12 @@ async fn read(State(app): State<App>, Id(id): Id<EventId>) -> Result<Json<Event>
 
 #[utoipa::path(post, path = "/api/v1/events/{id}/performances", tag = "catalogue", request_body = NewPerformance,
     responses((status = 201, body = PerformanceSummary)), params(("id" = String, Path)))]
-async fn create_performance(State(app): State<App>, auth: Auth, Id(id): Id<EventId>, write: Write<NewPerformance>) -> Result<Response, ApiError> {
+async fn create_performance(
+    State(app): State<App>,
+    auth: Auth,
+    Id(id): Id<EventId>,
+    write: Write<NewPerformance>,
+) -> Result<Response, ApiError> {
     if !auth.0.role.may_sell() {
         return Err(Code::Forbidden.into());
     }
@@ -124,7 +134,10 @@ struct CalendarQuery {
 }
 
 #[utoipa::path(get, path = "/api/v1/calendar", tag = "catalogue", responses((status = 200, body = Vec<CalendarDay>)), params(("month" = String, Query)))]
-async fn calendar(State(app): State<App>, query: Result<Query<CalendarQuery>, axum::extract::rejection::QueryRejection>) -> Result<Json<Vec<CalendarDay>>, ApiError> {
+async fn calendar(
+    State(app): State<App>,
+    query: Result<Query<CalendarQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Vec<CalendarDay>>, ApiError> {
     let Query(query) = query.map_err(|_| Code::InvalidParameter)?;
     if nugul_domain::time::parse_date(&format!("{}-01", query.month)).is_none() {
         return Err(Code::InvalidParameter.into());
@@ -132,11 +145,15 @@ async fn calendar(State(app): State<App>, query: Result<Query<CalendarQuery>, ax
     let file = app.catalogue.borrow().clone();
     let days = tokio::task::spawn_blocking(move || -> Result<Vec<CalendarDay>, ApiError> {
         let index = Index::open(file.bytes.to_vec()).map_err(|e| ApiError::internal(format_args!("index: {e}")))?;
-        index.calendar(&query.month).into_iter().map(|(date, events)| {
-            let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-            let events = events.into_iter().map(summary_of).collect::<Result<_, _>>()?;
-            Ok(CalendarDay { date, count, events })
-        }).collect()
+        index
+            .calendar(&query.month)
+            .into_iter()
+            .map(|(date, events)| {
+                let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+                let events = events.into_iter().map(summary_of).collect::<Result<_, _>>()?;
+                Ok(CalendarDay { date, count, events })
+            })
+            .collect()
     });
     Ok(Json(days.await.map_err(ApiError::internal)??))
 }
@@ -163,6 +180,9 @@ async fn file(State(app): State<App>, Id(version): Id<String>) -> Result<Respons
     if file.version != version {
         return Err(Code::NotFound.into());
     }
-    let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
     Ok((headers, Body::from(file.bytes.clone())).into_response())
 }

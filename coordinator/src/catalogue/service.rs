@@ -6,7 +6,9 @@ use nugul_api::{
     Code,
     catalogue::{Event, EventSummary, NewEvent},
 };
-use nugul_domain::{EventId, PerformanceId, SeatMap, Timestamp, event as bounds, seat_map::SeatMapError, time::parse_date};
+use nugul_domain::{
+    EventId, PerformanceId, SeatMap, Timestamp, event as bounds, seat_map::SeatMapError, time::parse_date,
+};
 
 use super::store::{self, PerformanceInfo};
 use crate::{app::Parts, error::ApiError};
@@ -31,13 +33,18 @@ pub fn new_event(id: EventId, e: NewEvent) -> Result<Event, ApiError> {
         starts_on: e.starts_on,
         ends_on: e.ends_on,
     };
-    let first = parse_date(&summary.starts_on).ok_or_else(|| ApiError::field("/starts_on", "YYYY-MM-DD 날짜가 아니에요."))?;
-    let last = parse_date(&summary.ends_on).ok_or_else(|| ApiError::field("/ends_on", "YYYY-MM-DD 날짜가 아니에요."))?;
+    let first =
+        parse_date(&summary.starts_on).ok_or_else(|| ApiError::field("/starts_on", "YYYY-MM-DD 날짜가 아니에요."))?;
+    let last =
+        parse_date(&summary.ends_on).ok_or_else(|| ApiError::field("/ends_on", "YYYY-MM-DD 날짜가 아니에요."))?;
     if last < first {
         return Err(ApiError::field("/ends_on", "시작일보다 빠를 수 없어요."));
     }
     if e.description.chars().count() > bounds::DESCRIPTION_CHARS_MAX {
-        return Err(ApiError::field("/description", format!("{}자까지 적을 수 있어요.", bounds::DESCRIPTION_CHARS_MAX)));
+        return Err(ApiError::field(
+            "/description",
+            format!("{}자까지 적을 수 있어요.", bounds::DESCRIPTION_CHARS_MAX),
+        ));
     }
     if !(1..=bounds::RUNTIME_MIN_MAX).contains(&e.runtime_min) {
         return Err(ApiError::field("/runtime_min", format!("1–{}분이어야 해요.", bounds::RUNTIME_MIN_MAX)));

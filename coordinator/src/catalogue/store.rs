@@ -103,12 +103,18 @@ pub async fn mark_changed(tx: &mut Tx) -> Result<(), ApiError> {
 
 /// How often the catalogue changed.
 pub async fn changes(db: &Db) -> Result<i64, ApiError> {
-    Ok(sqlx::query("SELECT changes FROM catalogue_changes WHERE id = 1").fetch_one(db.pool()).await?.try_get("changes")?)
+    Ok(sqlx::query("SELECT changes FROM catalogue_changes WHERE id = 1")
+        .fetch_one(db.pool())
+        .await?
+        .try_get("changes")?)
 }
 
 /// Who runs an event.
 pub async fn seller_of(db: &Db, event: EventId) -> Result<Option<UserId>, ApiError> {
-    let row = sqlx::query("SELECT seller_id FROM events WHERE id = ?").bind(event.to_bytes()).fetch_optional(db.pool()).await?;
+    let row = sqlx::query("SELECT seller_id FROM events WHERE id = ?")
+        .bind(event.to_bytes())
+        .fetch_optional(db.pool())
+        .await?;
     row.map(|r| Ok(UserId::from_bytes(&r.try_get::<Vec<u8>, _>("seller_id")?)?)).transpose()
 }
 
@@ -149,7 +155,8 @@ pub async fn performance_info(db: &Db, id: PerformanceId) -> Result<Option<Perfo
     );
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_bytes()).fetch_optional(db.pool()).await?;
     row.map(|row| {
-        let map = SeatMap::new(grades(&row)?).map_err(|e| ApiError::internal(format_args!("a stored hall is damaged: {e:?}")))?;
+        let map = SeatMap::new(grades(&row)?)
+            .map_err(|e| ApiError::internal(format_args!("a stored hall is damaged: {e:?}")))?;
         Ok(PerformanceInfo { summary: performance(&row)?, event: summary(&row)?, map })
     })
     .transpose()
@@ -158,7 +165,9 @@ pub async fn performance_info(db: &Db, id: PerformanceId) -> Result<Option<Perfo
 /// Every event as the search index wants it.
 pub async fn index_entries(db: &Db, now: Timestamp) -> Result<Vec<nugul_catalog::CatalogEvent>, ApiError> {
     let mut next: HashMap<Vec<u8>, (u32, Option<PerformanceId>)> = HashMap::new();
-    let rows = sqlx::query("SELECT event_id, id, starts_at FROM performances ORDER BY starts_at, id").fetch_all(db.pool()).await?;
+    let rows = sqlx::query("SELECT event_id, id, starts_at FROM performances ORDER BY starts_at, id")
+        .fetch_all(db.pool())
+        .await?;
     for row in &rows {
         let entry = next.entry(row.try_get("event_id")?).or_default();
         entry.0 += 1;
@@ -192,4 +201,3 @@ pub async fn index_entries(db: &Db, now: Timestamp) -> Result<Vec<nugul_catalog:
         })
         .collect()
 }
-

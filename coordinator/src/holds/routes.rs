@@ -11,7 +11,11 @@ use nugul_api::{
     Code,
     booking::{Hold, NewHold},
 };
-use nugul_domain::{HoldId, PerformanceId, event::HOLD_SEATS_MAX, seat_book::{HoldGone, HoldRequest}};
+use nugul_domain::{
+    HoldId, PerformanceId,
+    event::HOLD_SEATS_MAX,
+    seat_book::{HoldGone, HoldRequest},
+};
 
 use super::service;
 use crate::{
@@ -27,7 +31,12 @@ pub fn router() -> Router<App> {
 }
 
 #[utoipa::path(post, path = "/api/v1/performances/{id}/holds", tag = "booking", request_body = NewHold, responses((status = 201, body = Hold)), params(("id" = String, Path)))]
-async fn create(State(app): State<App>, auth: Auth, Id(id): Id<PerformanceId>, write: Write<NewHold>) -> Result<Response, ApiError> {
+async fn create(
+    State(app): State<App>,
+    auth: Auth,
+    Id(id): Id<PerformanceId>,
+    write: Write<NewHold>,
+) -> Result<Response, ApiError> {
     let info = performance(&app, id).await?;
     let now = app.now();
     let wanted = service::wanted(&info, write.body)?;
@@ -55,7 +64,12 @@ async fn read(State(app): State<App>, auth: Auth, Id(id): Id<HoldId>) -> Result<
 }
 
 #[utoipa::path(delete, path = "/api/v1/holds/{id}", tag = "booking", responses((status = 204)), params(("id" = String, Path)))]
-async fn release(State(app): State<App>, auth: Auth, Id(id): Id<HoldId>, _write: EmptyWrite) -> Result<StatusCode, ApiError> {
+async fn release(
+    State(app): State<App>,
+    auth: Auth,
+    Id(id): Id<HoldId>,
+    _write: EmptyWrite,
+) -> Result<StatusCode, ApiError> {
     let found = app.seats.find_hold(id).await?;
     let (performance, _) = found.filter(|(_, h)| h.user == auth.user()).ok_or(Code::NotFound)?;
     match crate::on_seats!(&app, performance, app.seats.release(performance, id, auth.user()))? {

@@ -54,7 +54,12 @@ pub fn wanted(info: &PerformanceInfo, body: NewHold) -> Result<Wanted, ApiError>
 }
 
 /// Takes what is wanted; others may be faster, which for the best seats only means looking again.
-pub async fn take(app: &Parts, info: &PerformanceInfo, wanted: Wanted, request: seat_book::HoldRequest) -> Result<seat_book::Hold, ApiError> {
+pub async fn take(
+    app: &Parts,
+    info: &PerformanceInfo,
+    wanted: Wanted,
+    request: seat_book::HoldRequest,
+) -> Result<seat_book::Hold, ApiError> {
     let (grade, count) = match wanted {
         Wanted::Exactly(seats) => return try_take(app, info, seat_book::HoldRequest { seats, ..request }).await,
         Wanted::Best(grade, count) => (grade, count),
@@ -74,7 +79,11 @@ pub async fn take(app: &Parts, info: &PerformanceInfo, wanted: Wanted, request: 
     Err(Code::NoAdjacentSeats.into())
 }
 
-async fn try_take(app: &Parts, info: &PerformanceInfo, request: seat_book::HoldRequest) -> Result<seat_book::Hold, ApiError> {
+async fn try_take(
+    app: &Parts,
+    info: &PerformanceInfo,
+    request: seat_book::HoldRequest,
+) -> Result<seat_book::Hold, ApiError> {
     let id = info.summary.id;
     match crate::on_seats!(app, id, app.seats.hold(id, request.clone()))? {
         Ok(hold) => Ok(hold),
@@ -91,13 +100,19 @@ async fn try_take(app: &Parts, info: &PerformanceInfo, request: seat_book::HoldR
 pub fn describe(info: &PerformanceInfo, seats: &[SeatIndex]) -> Vec<SeatInfo> {
     let seats = seats.iter().filter_map(|&i| info.map.seat(i));
     seats
-        .map(|s| SeatInfo { index: s.index, label: s.label(), grade: s.grade.grade.clone(), price_krw: s.grade.price_krw })
+        .map(|s| SeatInfo {
+            index: s.index,
+            label: s.label(),
+            grade: s.grade.grade.clone(),
+            price_krw: s.grade.price_krw,
+        })
         .collect()
 }
 
 /// What the seats cost together. Bounded by the hold's size and the highest price, so it fits.
 pub fn total(seats: &[SeatInfo]) -> Result<Krw, ApiError> {
-    Krw::checked_sum(seats.iter().map(|s| s.price_krw)).ok_or_else(|| ApiError::internal("a sum of prices does not fit"))
+    Krw::checked_sum(seats.iter().map(|s| s.price_krw))
+        .ok_or_else(|| ApiError::internal("a sum of prices does not fit"))
 }
 
 /// A performance as orders and tickets show it.

@@ -41,12 +41,22 @@ async fn read(State(app): State<App>, auth: Auth, Id(id): Id<OrderId>) -> Result
 }
 
 #[utoipa::path(post, path = "/api/v1/orders/{id}/confirm", tag = "booking", request_body = ConfirmOrder, responses((status = 200, body = Order)), params(("id" = String, Path)))]
-async fn confirm(State(app): State<App>, auth: Auth, Id(id): Id<OrderId>, write: Write<ConfirmOrder>) -> Result<Response, ApiError> {
+async fn confirm(
+    State(app): State<App>,
+    auth: Auth,
+    Id(id): Id<OrderId>,
+    write: Write<ConfirmOrder>,
+) -> Result<Response, ApiError> {
     service::confirm(&app, &auth, id, write).await
 }
 
 #[utoipa::path(delete, path = "/api/v1/orders/{id}", tag = "booking", responses((status = 204)), params(("id" = String, Path)))]
-async fn cancel(State(app): State<App>, auth: Auth, Id(id): Id<OrderId>, write: EmptyWrite) -> Result<Response, ApiError> {
+async fn cancel(
+    State(app): State<App>,
+    auth: Auth,
+    Id(id): Id<OrderId>,
+    write: EmptyWrite,
+) -> Result<Response, ApiError> {
     service::cancel(&app, &auth, id, write).await
 }
 

@@ -47,14 +47,19 @@ pub async fn create(app: &App, auth: &Auth, hold_id: HoldId, key: &str, digest: 
     let found = app.seats.find_hold(hold_id).await?;
     let (performance_id, _) = found.filter(|(_, h)| h.user == auth.user()).ok_or(Code::HoldExpired)?;
     let mut order_id = OrderId::new(app.config.region, now, app.random_id());
-    let mut ordered = crate::on_seats!(app, performance_id, app.seats.order(performance_id, hold_id, auth.user(), order_id))?;
+    let mut ordered =
+        crate::on_seats!(app, performance_id, app.seats.order(performance_id, hold_id, auth.user(), order_id))?;
     if let Err(HoldGone::Ordered(earlier)) = ordered {
         // A request before this one ordered it: answer with that order, or finish what it could not.
         if let Some(order) = store::find(&app.db, earlier).await? {
-            return Ok(axum::response::IntoResponse::into_response((StatusCode::CREATED, axum::Json(to_api(app, &order).await?))));
+            return Ok(axum::response::IntoResponse::into_response((
+                StatusCode::CREATED,
+                axum::Json(to_api(app, &order).await?),
+            )));
         }
         order_id = earlier;
-        ordered = crate::on_seats!(app, performance_id, app.seats.order(performance_id, hold_id, auth.user(), order_id))?;
+        ordered =
+            crate::on_seats!(app, performance_id, app.seats.order(performance_id, hold_id, auth.user(), order_id))?;
     }
     let hold = ordered.map_err(|_| Code::HoldExpired)?;
     let info = performance(app, performance_id).await?;
@@ -79,14 +84,25 @@ pub async fn create(app: &App, auth: &Auth, hold_id: HoldId, key: &str, digest: 
         None => app.seats.undo_order(performance_id, hold_id, order_id).await?,
         // A request beside this one stored the same order first: its order is ours.
         Some(order) if e.code == Code::Internal => {
-            return Ok(axum::response::IntoResponse::into_response((StatusCode::CREATED, axum::Json(to_api(app, &order).await?))));
+            return Ok(axum::response::IntoResponse::into_response((
+                StatusCode::CREATED,
+                axum::Json(to_api(app, &order).await?),
+            )));
         }
         Some(_) => {}
     }
     Err(e)
 }
 
-async fn store_new(app: &App, auth: &Auth, order: &StoredOrder, lines: &[Line], fence: i64, key: &str, digest: &str) -> Result<Response, ApiError> {
+async fn store_new(
+    app: &App,
+    auth: &Auth,
+    order: &StoredOrder,
+    lines: &[Line],
+    fence: i64,
+    key: &str,
+    digest: &str,
+) -> Result<Response, ApiError> {
     let answer = to_api_with(app, order, lines, Vec::new()).await?;
     match idempotency::begin(&app.db, auth.scope(), key, digest, app.now()).await? {
         Begun::Replay(response) => Ok(response),
@@ -115,7 +131,10 @@ pub async fn confirm(app: &App, auth: &Auth, id: OrderId, write: Write<ConfirmOr
         return outcome(app, id).await;
     }
     let body = write.body;
-    if body.payment_key.is_empty() || body.payment_key.chars().count() > PAYMENT_KEY_CHARS_MAX || !body.payment_key.bytes().all(|b| b.is_ascii_graphic()) {
+    if body.payment_key.is_empty()
+        || body.payment_key.chars().count() > PAYMENT_KEY_CHARS_MAX
+        || !body.payment_key.bytes().all(|b| b.is_ascii_graphic())
+    {
         return Err(ApiError::field("/payment_key", "결제 키가 올바르지 않아요."));
     }
     let order = owned(app, auth.user(), id).await?;
@@ -188,7 +207,13 @@ async fn give_back(app: &Parts, tx: &mut crate::db::Tx, order: &StoredOrder) -> 
 }
 
 /// What the payment service said of an order; applied in the caller's transaction, once.
-pub async fn apply(app: &Parts, tx: &mut crate::db::Tx, id: OrderId, event: OrderEvent, reason: &str) -> Result<(), ApiError> {
+pub async fn apply(
+    app: &Parts,
+    tx: &mut crate::db::Tx,
+    id: OrderId,
+    event: OrderEvent,
+    reason: &str,
+) -> Result<(), ApiError> {
     let Some(order) = store::find(&app.db, id).await? else {
         tracing::error!(order = %id, "a payment result names an order that is not here");
         return Ok(());
@@ -264,7 +289,12 @@ pub async fn to_api(app: &Parts, order: &StoredOrder) -> Result<Order, ApiError>
     to_api_with(app, order, &lines, tickets).await
 }
 
-async fn to_api_with(app: &Parts, order: &StoredOrder, lines: &[Line], tickets: Vec<TicketId>) -> Result<Order, ApiError> {
+async fn to_api_with(
+    app: &Parts,
+    order: &StoredOrder,
+    lines: &[Line],
+    tickets: Vec<TicketId>,
+) -> Result<Order, ApiError> {
     let info = performance(app, order.performance).await?;
     let seats: Vec<SeatIndex> = lines.iter().map(|l| l.seat).collect();
     Ok(Order {

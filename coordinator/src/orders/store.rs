@@ -92,7 +92,13 @@ pub async fn insert(tx: &mut Tx, o: &StoredOrder, lines: &[Line], now: Timestamp
 }
 
 /// Claims seats for an order. A seat that is claimed, or that has seen a higher fence, is refused whatever Redis said.
-pub async fn claim(tx: &mut Tx, p: PerformanceId, order: OrderId, seats: &[SeatIndex], fence: i64) -> Result<(), ApiError> {
+pub async fn claim(
+    tx: &mut Tx,
+    p: PerformanceId,
+    order: OrderId,
+    seats: &[SeatIndex],
+    fence: i64,
+) -> Result<(), ApiError> {
     for &seat in seats {
         let taken_over = sqlx::query(
             "UPDATE seat_claims SET order_id = ?, fence = ?, sold = 0 \
@@ -108,13 +114,14 @@ pub async fn claim(tx: &mut Tx, p: PerformanceId, order: OrderId, seats: &[SeatI
         if taken_over.rows_affected() == 1 {
             continue;
         }
-        let inserted = sqlx::query("INSERT INTO seat_claims (performance_id, seat, fence, order_id, sold) VALUES (?, ?, ?, ?, 0)")
-            .bind(p.to_bytes())
-            .bind(i64::from(seat))
-            .bind(fence)
-            .bind(order.to_bytes())
-            .execute(&mut **tx)
-            .await;
+        let inserted =
+            sqlx::query("INSERT INTO seat_claims (performance_id, seat, fence, order_id, sold) VALUES (?, ?, ?, ?, 0)")
+                .bind(p.to_bytes())
+                .bind(i64::from(seat))
+                .bind(fence)
+                .bind(order.to_bytes())
+                .execute(&mut **tx)
+                .await;
         match inserted {
             Ok(_) => {}
             Err(e) if is_unique_violation(&e) => return Err(Code::SeatsTaken.into()),
@@ -153,7 +160,11 @@ pub async fn advance(tx: &mut Tx, o: &StoredOrder, event: OrderEvent) -> Result<
 /// Keeps why a payment was declined.
 pub async fn set_decline_reason(tx: &mut Tx, id: OrderId, reason: &str) -> Result<(), ApiError> {
     let reason: String = reason.chars().take(400).collect();
-    sqlx::query("UPDATE orders SET decline_reason = ? WHERE id = ?").bind(reason).bind(id.to_bytes()).execute(&mut **tx).await?;
+    sqlx::query("UPDATE orders SET decline_reason = ? WHERE id = ?")
+        .bind(reason)
+        .bind(id.to_bytes())
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 
@@ -191,15 +202,20 @@ pub async fn find(db: &Db, id: OrderId) -> Result<Option<StoredOrder>, ApiError>
 
 /// A buyer's orders that are not paid yet, newest first.
 pub async fn open_of(db: &Db, user: UserId, limit: u32) -> Result<Vec<StoredOrder>, ApiError> {
-    let sql = format!("SELECT {COLUMNS} FROM orders WHERE user_id = ? AND state IN ('pending', 'confirming') ORDER BY created_at DESC LIMIT ?");
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(user.to_bytes()).bind(i64::from(limit)).fetch_all(db.pool()).await?;
+    let sql = format!(
+        "SELECT {COLUMNS} FROM orders WHERE user_id = ? AND state IN ('pending', 'confirming') ORDER BY created_at DESC LIMIT ?"
+    );
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(user.to_bytes()).bind(i64::from(limit)).fetch_all(db.pool()).await?;
     rows.iter().map(order).collect()
 }
 
 /// Orders nobody paid in time.
 pub async fn overdue(db: &Db, now: Timestamp, limit: u32) -> Result<Vec<StoredOrder>, ApiError> {
-    let sql = format!("SELECT {COLUMNS} FROM orders WHERE state = 'pending' AND pay_before <= ? ORDER BY pay_before LIMIT ?");
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(now.as_millis()).bind(i64::from(limit)).fetch_all(db.pool()).await?;
+    let sql =
+        format!("SELECT {COLUMNS} FROM orders WHERE state = 'pending' AND pay_before <= ? ORDER BY pay_before LIMIT ?");
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(now.as_millis()).bind(i64::from(limit)).fetch_all(db.pool()).await?;
     rows.iter().map(order).collect()
 }
 
@@ -219,6 +235,9 @@ pub async fn lines(db: &Db, id: OrderId) -> Result<Vec<Line>, ApiError> {
 
 /// The tickets of an order.
 pub async fn tickets(db: &Db, id: OrderId) -> Result<Vec<TicketId>, ApiError> {
-    let rows = sqlx::query("SELECT id FROM tickets WHERE order_id = ? ORDER BY seat").bind(id.to_bytes()).fetch_all(db.pool()).await?;
+    let rows = sqlx::query("SELECT id FROM tickets WHERE order_id = ? ORDER BY seat")
+        .bind(id.to_bytes())
+        .fetch_all(db.pool())
+        .await?;
     rows.iter().map(|r| Ok(TicketId::from_bytes(&r.try_get::<Vec<u8>, _>("id")?)?)).collect()
 }

@@ -27,7 +27,10 @@ const QR_SIDE_PX: u32 = 320;
 
 /// The routes, below `/api/v1`.
 pub fn router() -> Router<App> {
-    Router::new().route("/me/tickets", get(list)).route("/tickets/{id}", get(read)).route("/tickets/{id}/qr.svg", get(qr))
+    Router::new()
+        .route("/me/tickets", get(list))
+        .route("/tickets/{id}", get(read))
+        .route("/tickets/{id}/qr.svg", get(qr))
 }
 
 #[derive(Deserialize)]
@@ -38,7 +41,11 @@ struct ListQuery {
 
 #[utoipa::path(get, path = "/api/v1/me/tickets", tag = "tickets", responses((status = 200, body = Page<Ticket>)),
     params(("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query)))]
-async fn list(State(app): State<App>, auth: Auth, query: Result<Query<ListQuery>, QueryRejection>) -> Result<Json<Page<Ticket>>, ApiError> {
+async fn list(
+    State(app): State<App>,
+    auth: Auth,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<Page<Ticket>>, ApiError> {
     let Query(query) = query.map_err(|_| Code::InvalidParameter)?;
     let limit = query.limit.unwrap_or(limits::PAGE_ITEMS_DEFAULT);
     if !(1..=limits::PAGE_ITEMS_MAX).contains(&limit) {
@@ -80,7 +87,10 @@ fn entry_token(app: &Parts, t: &StoredTicket) -> Result<String, ApiError> {
 
 async fn to_api(app: &Parts, t: &StoredTicket) -> Result<Ticket, ApiError> {
     let info = performance(app, t.performance).await?;
-    let seat = describe(&info, &[t.seat]).into_iter().next().ok_or_else(|| ApiError::internal("a ticket's seat is not in the hall"))?;
+    let seat = describe(&info, &[t.seat])
+        .into_iter()
+        .next()
+        .ok_or_else(|| ApiError::internal("a ticket's seat is not in the hall"))?;
     Ok(Ticket {
         id: t.id,
         order_id: t.order,

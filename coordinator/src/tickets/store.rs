@@ -39,17 +39,28 @@ fn ticket(row: &AnyRow) -> Result<StoredTicket, ApiError> {
 }
 
 /// A holder's live tickets with ids below `before`, newest first.
-pub async fn of_user(db: &Db, user: UserId, before: Option<TicketId>, limit: u32) -> Result<Vec<StoredTicket>, ApiError> {
-    let sql = format!("SELECT {COLUMNS} FROM tickets WHERE user_id = ? AND live = 1 AND id < ? ORDER BY id DESC LIMIT ?");
+pub async fn of_user(
+    db: &Db,
+    user: UserId,
+    before: Option<TicketId>,
+    limit: u32,
+) -> Result<Vec<StoredTicket>, ApiError> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM tickets WHERE user_id = ? AND live = 1 AND id < ? ORDER BY id DESC LIMIT ?");
     let before = before.map_or_else(|| vec![0xff; 16], TicketId::to_bytes);
-    let rows =
-        sqlx::query(AssertSqlSafe(sql)).bind(user.to_bytes()).bind(before).bind(i64::from(limit)).fetch_all(db.pool()).await?;
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(user.to_bytes())
+        .bind(before)
+        .bind(i64::from(limit))
+        .fetch_all(db.pool())
+        .await?;
     rows.iter().map(ticket).collect()
 }
 
 /// A live ticket of this holder.
 pub async fn find(db: &Db, user: UserId, id: TicketId) -> Result<Option<StoredTicket>, ApiError> {
     let sql = format!("SELECT {COLUMNS} FROM tickets WHERE id = ? AND user_id = ? AND live = 1");
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_bytes()).bind(user.to_bytes()).fetch_optional(db.pool()).await?;
+    let row =
+        sqlx::query(AssertSqlSafe(sql)).bind(id.to_bytes()).bind(user.to_bytes()).fetch_optional(db.pool()).await?;
     row.as_ref().map(ticket).transpose()
 }

@@ -150,4 +150,3 @@ pub struct Ticket {
     /// The text in the entry QR code: a token anyone can verify with the published key.
     pub entry_token: String,
 }
-

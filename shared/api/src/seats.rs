@@ -46,11 +46,7 @@ impl SeatSnapshot {
             .chunks(4)
             .map(|four| four.iter().enumerate().fold(0, |byte, (k, s)| byte | ((*s as u8) << (2 * k))))
             .collect();
-        Self {
-            version,
-            seat_count: u32::try_from(states.len()).unwrap_or(u32::MAX),
-            states: STANDARD.encode(bytes),
-        }
+        Self { version, seat_count: u32::try_from(states.len()).unwrap_or(u32::MAX), states: STANDARD.encode(bytes) }
     }
 
     /// The states by index; `None` where the text is damaged or of another length.
@@ -107,7 +103,10 @@ mod tests {
     fn consecutive_changes_are_one_frame() {
         let change = |version, i| Change { version, seats: vec![(i, SeatState::Held)] };
         let merged = SeatChanges::merge(&[change(5, 1), change(6, 2)]).unwrap();
-        assert_eq!(merged.frame(), "event: changes\nid: 6\ndata: {\"from\":4,\"to\":6,\"changes\":[[[1,1]],[[2,1]]]}\n\n");
+        assert_eq!(
+            merged.frame(),
+            "event: changes\nid: 6\ndata: {\"from\":4,\"to\":6,\"changes\":[[[1,1]],[[2,1]]]}\n\n"
+        );
         assert_eq!(SeatChanges::merge(&[]), None);
     }
 }

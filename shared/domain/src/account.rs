@@ -55,7 +55,9 @@ impl Role {
 pub fn normal_email(text: &str) -> Option<String> {
     let text = text.trim();
     let (local, domain) = text.rsplit_once('@')?;
-    let plain = |s: &str| !s.is_empty() && !s.chars().any(|c| c.is_whitespace() || c.is_control() || "<>,;:\"()[]\\@".contains(c));
+    let plain = |s: &str| {
+        !s.is_empty() && !s.chars().any(|c| c.is_whitespace() || c.is_control() || "<>,;:\"()[]\\@".contains(c))
+    };
     let dotted = domain.contains('.') && domain.split('.').all(|part| !part.is_empty());
     (text.len() <= EMAIL_BYTES_MAX && plain(local) && plain(domain) && dotted).then(|| text.to_lowercase())
 }

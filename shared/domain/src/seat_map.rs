@@ -147,7 +147,12 @@ impl SeatMap {
 
     /// The best `count` seats side by side in a row of `grade` that `is_free` says are free: the row nearest the stage
     /// first, in it nearest to the middle, the leftmost of equals. `None` where no row has them.
-    pub fn best_adjacent(&self, grade: &str, count: u32, is_free: impl Fn(SeatIndex) -> bool) -> Option<Vec<SeatIndex>> {
+    pub fn best_adjacent(
+        &self,
+        grade: &str,
+        count: u32,
+        is_free: impl Fn(SeatIndex) -> bool,
+    ) -> Option<Vec<SeatIndex>> {
         if count == 0 {
             return None;
         }

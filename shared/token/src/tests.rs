@@ -170,7 +170,8 @@ fn odd_key_sets_are_refused_and_odd_keys_passed_over() {
     let nameless = json!({ "kty": "OKP", "crv": "Ed25519", "x": key(1).jwk()["x"] });
     assert!(AccessVerifier::from_jwks(&json!({ "keys": [short, nameless] })).is_err());
     let k = key(1);
-    let v = AccessVerifier::from_jwks(&json!({ "keys": [short, { "kty": "AKP", "alg": "ML-DSA-44" }, k.jwk()] })).unwrap();
+    let v =
+        AccessVerifier::from_jwks(&json!({ "keys": [short, { "kty": "AKP", "alg": "ML-DSA-44" }, k.jwk()] })).unwrap();
     assert!(v.verify(&k.sign_access(access()).unwrap(), NOW).is_ok());
 }
 
