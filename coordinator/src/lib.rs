@@ -16,6 +16,7 @@ pub mod http;
 pub mod idempotency;
 pub mod keys;
 pub mod mail;
+pub mod metrics;
 pub mod openapi;
 pub mod orders;
 pub mod outbox;

@@ -12,7 +12,7 @@ use nugul_coordinator::{
     demo, http,
     keys::Keys,
     mail::Mailer,
-    orders, outbox,
+    metrics, orders, outbox,
     payments::{self, PaymentClient},
     seats,
 };
@@ -101,6 +101,10 @@ async fn run() -> Result<(), String> {
         tokio::spawn(index::keep_fresh(app.clone())),
         tokio::spawn(accounts::keep_tidy(app.clone())),
     ];
+    if let Some(address) = app.config.metrics_listen {
+        let listener = TcpListener::bind(address).await.map_err(|e| format!("{address} cannot be listened on: {e}"))?;
+        tokio::spawn(axum::serve(listener, metrics::router(app.clone())).into_future());
+    }
     tracing::info!(listen = %app.config.listen, region = app.config.region.0, "ready");
     let serving = axum::serve(listener, http::router(app)).with_graceful_shutdown(stopped(stop));
     serving.await.map_err(|e| format!("serving ended: {e}"))?;

@@ -1,0 +1,29 @@
+//! `/metrics` on a listener of its own, in Prometheus's text format.
+
+use std::fmt::Write;
+
+use axum::{Router, extract::State, routing::get};
+use sqlx::Row;
+
+use crate::{app::App, error::ApiError};
+
+/// The private routes.
+pub fn router(app: App) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(app)
+}
+
+async fn metrics(State(app): State<App>) -> Result<String, ApiError> {
+    let owed = "SELECT COUNT(*) AS n FROM outbox WHERE done_at IS NULL";
+    let owed: i64 = sqlx::query(owed).fetch_one(app.db.pool()).await?.try_get("n")?;
+    let mut text =
+        String::from("# HELP nugul_outbox_pending Messages owed to others.\n# TYPE nugul_outbox_pending gauge\n");
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "nugul_outbox_pending {owed}");
+    text.push_str("# HELP nugul_orders Orders by state.\n# TYPE nugul_orders gauge\n");
+    let states = sqlx::query("SELECT state, COUNT(*) AS n FROM orders GROUP BY state ORDER BY state");
+    for row in states.fetch_all(app.db.pool()).await? {
+        let (state, n): (String, i64) = (row.try_get("state")?, row.try_get("n")?);
+        let _ = writeln!(text, "nugul_orders{{state=\"{state}\"}} {n}");
+    }
+    Ok(text)
+}
