@@ -20,8 +20,8 @@ if (button && said) {
         amount: { currency: "KRW", value: Number(d.amount) },
         orderId: d.orderId,
         orderName: d.orderName,
-        successUrl: d.successUrl,
-        failUrl: d.failUrl,
+        successUrl: new URL(d.successUrl, location.href).href,
+        failUrl: new URL(d.failUrl, location.href).href,
       });
     } catch {
       said.textContent = said.dataset.stopped;

@@ -404,9 +404,13 @@ impl<H: Host> Visit<'_, H> {
         }
     }
 
+    /// Where this site is. Empty where the platform does not tell the host; the page's script then takes its own address.
     fn origin(&self) -> String {
         let scheme = if self.request.https { "https" } else { "http" };
-        format!("{scheme}://{}", self.request.header("host").unwrap_or_default())
+        match self.request.header("host") {
+            Some(host) if !host.is_empty() => format!("{scheme}://{host}"),
+            _ => String::new(),
+        }
     }
 
     /// What is said after the payment window gave up.
