@@ -70,3 +70,10 @@ pub fn fill_random(bytes: &mut [u8]) {
         std::process::abort();
     }
 }
+
+/// Bytes as lower-case hexadecimal text.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |four_bits: u8| char::from(DIGITS[usize::from(four_bits)]);
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 0x0f)]).collect()
+}

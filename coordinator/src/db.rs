@@ -92,8 +92,3 @@ impl Db {
 pub fn is_unique_violation(e: &sqlx::Error) -> bool {
     e.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
-
-/// As many question marks as there are values.
-pub fn marks(count: usize) -> String {
-    vec!["?"; count].join(",")
-}

@@ -9,9 +9,8 @@ use sqlx::Row;
 
 use crate::{
     accounts,
-    app::{App, fill_random, now},
+    app::App,
     catalogue::{service::new_event, store},
-    config::Config,
 };
 
 /// The password of every demo account.
@@ -30,7 +29,7 @@ const BATCH: usize = 200;
 /// Fills the database from `catalogue`, or from the catalogue that is shipped, grown to `events`. Does nothing where
 /// there are events already. Says what it did.
 pub async fn seed(app: &App, catalogue: Option<&Path>, events: Option<u32>) -> Result<String, String> {
-    let (config, db) = (&app.config, &app.db);
+    let db = &app.db;
     let row = sqlx::query("SELECT COUNT(*) AS n FROM events").fetch_one(db.pool()).await.map_err(|e| e.to_string())?;
     let present: i64 = row.try_get("n").map_err(|e| e.to_string())?;
     if present > 0 {
@@ -41,7 +40,7 @@ pub async fn seed(app: &App, catalogue: Option<&Path>, events: Option<u32>) -> R
             let text = std::fs::read_to_string(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
             parse_jsonl(&text).map_err(|e| format!("{}: {e}", path.display()))?
         }
-        None => nugul_catalog::demo::events(now().seoul().date(), events),
+        None => nugul_catalog::demo::events(app.now().seoul().date(), events),
     };
     let mut seller = None;
     for (email, nickname, role) in DEMO_ACCOUNTS {
@@ -56,11 +55,11 @@ pub async fn seed(app: &App, catalogue: Option<&Path>, events: Option<u32>) -> R
     for batch in imported.chunks(BATCH) {
         let mut tx = db.begin_write().await.map_err(|e| e.to_string())?;
         for import in batch {
-            let (event, times) = converted(config, import)?;
+            let (event, times) = converted(app, import)?;
             store::insert_event(&mut tx, &event, seller).await.map_err(|e| format!("{e:?}"))?;
             for starts_at in times {
-                let id = PerformanceId::new(config.region, now(), random());
-                let p = PerformanceSummary { id, starts_at, sales_open_at: now() };
+                let id = PerformanceId::new(app.config.region, app.now(), app.random_id());
+                let p = PerformanceSummary { id, starts_at, sales_open_at: app.now() };
                 store::insert_performance(&mut tx, event.summary.id, &p).await.map_err(|e| format!("{e:?}"))?;
                 performance_count += 1;
             }
@@ -72,13 +71,7 @@ pub async fn seed(app: &App, catalogue: Option<&Path>, events: Option<u32>) -> R
     Ok(format!("{event_count} events with {performance_count} performances are ready"))
 }
 
-fn random() -> [u8; nugul_domain::id::RANDOM_BYTES] {
-    let mut bytes = [0; nugul_domain::id::RANDOM_BYTES];
-    fill_random(&mut bytes);
-    bytes
-}
-
-fn converted(config: &Config, e: &ImportEvent) -> Result<(nugul_api::catalogue::Event, Vec<Timestamp>), String> {
+fn converted(app: &App, e: &ImportEvent) -> Result<(nugul_api::catalogue::Event, Vec<Timestamp>), String> {
     let grades = e.grades.iter().map(|g| Grade {
         grade: g.grade.clone(),
         price_krw: Krw(g.price_krw),
@@ -96,7 +89,7 @@ fn converted(config: &Config, e: &ImportEvent) -> Result<(nugul_api::catalogue::
         rating: e.rating.clone(),
         grades: grades.collect(),
     };
-    let event = new_event(EventId::new(config.region, now(), random()), new).map_err(|error| {
+    let event = new_event(EventId::new(app.config.region, app.now(), app.random_id()), new).map_err(|error| {
         let fields: Vec<_> = error.errors.iter().map(|f| format!("{} {}", f.pointer, f.detail)).collect();
         format!("{} is refused: {}", e.title, fields.join(", "))
     })?;

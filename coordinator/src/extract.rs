@@ -11,7 +11,11 @@ use nugul_token::{AccessClaims, TokenError};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::{app::App, error::ApiError, idempotency::Scope};
+use crate::{
+    app::{App, hex},
+    error::ApiError,
+    idempotency::Scope,
+};
 
 /// Who asks: the claims of a verified access token.
 pub struct Auth(pub AccessClaims);
@@ -129,10 +133,11 @@ fn digest(parts: &Parts, body: &[u8]) -> String {
     hash.update(parts.uri.path());
     hash.update([0]);
     hash.update(body);
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    hex(&hash.finalize())
 }
 
-async fn bytes_of(body: axum::body::Body) -> Result<Bytes, ApiError> {
+/// The whole body, if it is within its bound.
+pub(crate) async fn bytes_of(body: axum::body::Body) -> Result<Bytes, ApiError> {
     // The one other failure is a client that went away, which reads no answer.
     axum::body::to_bytes(body, limits::BODY_BYTES_MAX).await.map_err(|_| Code::BodyTooLarge.into())
 }

@@ -13,13 +13,19 @@ use axum::{
 use nugul_api::{
     Code, Problem,
     headers::{API, PROBLEM_JSON, TRACE_ID},
-    limits,
     problem::Language,
 };
 use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{accounts, app::App, catalogue, error::ApiError, holds, openapi, orders, seats, tickets};
+use crate::{
+    accounts,
+    app::{App, fill_random, hex},
+    catalogue,
+    error::ApiError,
+    extract::bytes_of,
+    holds, openapi, orders, seats, tickets,
+};
 
 /// How long a request may take; streams answer their first byte at once and are not bounded by it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,8 +81,8 @@ async fn problems(request: Request, next: Next) -> Response {
             Err(e) => e.into_response(),
         }
     });
-    let answered = answered.await;
-    let mut response = answered.unwrap_or_else(|_| ApiError::unavailable("the request took too long").into_response());
+    let mut response =
+        answered.await.unwrap_or_else(|_| ApiError::unavailable("the request took too long").into_response());
     if let Some(e) = response.extensions_mut().remove::<ApiError>() {
         if let Some(context) = &e.context {
             tracing::error!(%trace_id, %method, %path, code = e.code.as_str(), "{context}");
@@ -93,8 +99,7 @@ async fn problems(request: Request, next: Next) -> Response {
 /// still writing, which then may never see it.
 async fn whole(request: Request) -> Result<Request, ApiError> {
     let (parts, body) = request.into_parts();
-    let bytes = axum::body::to_bytes(body, limits::BODY_BYTES_MAX).await.map_err(|_| Code::BodyTooLarge)?;
-    Ok(Request::from_parts(parts, bytes.into()))
+    Ok(Request::from_parts(parts, bytes_of(body).await?.into()))
 }
 
 fn render(e: &ApiError, language: Language, trace_id: &str) -> Response {
@@ -112,6 +117,6 @@ fn render(e: &ApiError, language: Language, trace_id: &str) -> Response {
 
 fn new_trace_id() -> String {
     let mut bytes = [0; 8];
-    crate::app::fill_random(&mut bytes);
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    fill_random(&mut bytes);
+    hex(&bytes)
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
 use crate::{
-    app::{App, Parts},
+    app::{App, Parts, hex},
     db::Tx,
     error::ApiError,
     orders,
@@ -148,7 +148,7 @@ async fn deliver_batch(app: &App, payment: &PaymentClient) -> Result<bool, ApiEr
 }
 
 async fn send(app: &App, payment: &PaymentClient, owed: &Owed) -> Result<(), String> {
-    let request_id = owed.id.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let request_id = hex(&owed.id);
     match &owed.message {
         Message::Settle { state } => settle(app, owed.order, *state).await.map_err(|e| e.context.unwrap_or_default()),
         other => payment.deliver(&request_id, owed.order, other).await,

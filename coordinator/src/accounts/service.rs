@@ -58,7 +58,7 @@ fn email_key(email: &str) -> Hash {
 
 /// The digest of a request that carries a password or code, safe to keep.
 fn keep_safe(app: &App, digest: &str) -> String {
-    app.keys.digest(REQUEST_DIGEST, digest.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    crate::app::hex(&app.keys.digest(REQUEST_DIGEST, digest.as_bytes()))
 }
 
 fn code_digest(app: &App, email: &str, code: &str) -> Hash {

@@ -69,10 +69,8 @@ pub async fn take(
         let is_free = |i: SeatIndex| snapshot.seats.get(i as usize) == Some(&SeatState::Available);
         // Nothing side by side: asking for no seats still finds the answer this key got before.
         let seats = info.map.best_adjacent(&grade, count, is_free).unwrap_or_default();
-        let nothing = seats.is_empty();
         match try_take(app, info, seat_book::HoldRequest { seats, ..request.clone() }).await {
             Err(e) if e.code == Code::SeatsTaken => {}
-            Err(e) if nothing && e.code == Code::Internal => return Err(Code::NoAdjacentSeats.into()),
             other => return other,
         }
     }
@@ -92,6 +90,7 @@ async fn try_take(
         }
         Err(seat_book::HoldRefusal::OverLimit) => Err(Code::SeatLimit.into()),
         Err(seat_book::HoldRefusal::KeyReused) => Err(Code::IdempotencyKeyReused.into()),
+        Err(seat_book::HoldRefusal::NoSuchSeat) if request.seats.is_empty() => Err(Code::NoAdjacentSeats.into()),
         Err(seat_book::HoldRefusal::NoSuchSeat) => Err(ApiError::internal("a seat of the hall is not in the book")),
     }
 }
