@@ -1,6 +1,6 @@
 //! Events and performances: what can be bought.
 
-use nugul_domain::{EventId, Grade, PerformanceId, Timestamp};
+use nugul_domain::{EventId, Grade, PerformanceId, SeatIndex, Timestamp, event::BuyerLimits};
 use serde::{Deserialize, Serialize};
 
 /// `POST events`.
@@ -27,6 +27,23 @@ pub struct NewEvent {
     /// The hall from the stage back.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<GradeSchema>))]
     pub grades: Vec<Grade>,
+    /// How many seats one buyer may have; the usual limits where absent.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = BuyerLimitsSchema))]
+    pub limits: BuyerLimits,
+}
+
+/// How many seats one buyer may have, as OpenAPI describes it; the type itself is the domain's.
+#[cfg(feature = "openapi")]
+#[derive(utoipa::ToSchema)]
+#[schema(as = BuyerLimits)]
+pub struct BuyerLimitsSchema {
+    /// In one hold, 1 to 20.
+    pub hold_seats_max: u32,
+    /// In one performance, held, ordered and ticketed together, 1 to 20.
+    pub performance_seats_max: u32,
+    /// In all performances of the event, 1 to 20.
+    pub event_seats_max: u32,
 }
 
 /// A grade as OpenAPI describes it; the type itself is the domain's.
@@ -55,6 +72,66 @@ pub struct NewPerformance {
     /// When sales open; at once where absent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub sales_open_at: Option<Timestamp>,
+    /// When sales close; when it begins where absent.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub sales_close_at: Option<Timestamp>,
+}
+
+/// `PATCH performances/{id}`: what is absent stays.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PerformanceChange {
+    /// When sales open.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub sales_open_at: Option<Timestamp>,
+    /// When sales close.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub sales_close_at: Option<Timestamp>,
+}
+
+/// `PUT performances/{id}/blocked-seats`: exactly these seats are not for sale.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BlockedSeats {
+    /// Their indexes.
+    #[serde(default)]
+    pub seats: Vec<SeatIndex>,
+    /// First and last index of whole stretches, for requests alone: a stadium's side in a few bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<u32>>))]
+    pub ranges: Vec<(SeatIndex, SeatIndex)>,
+}
+
+/// `POST performances/{id}/cancellation`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewCancellation {
+    /// What buyers are told, up to 200 characters.
+    pub reason: String,
+}
+
+/// How far the cancellation of a performance is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Cancellation {
+    /// What buyers are told.
+    pub reason: String,
+    /// When it was cancelled.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub cancelled_at: Timestamp,
+    /// Tickets whose money is on its way.
+    pub refunded: i64,
+    /// Tickets and orders still to be dealt with.
+    pub remaining: i64,
+    /// When the last was dealt with.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub finished_at: Option<Timestamp>,
 }
 
 /// An event in a list.
@@ -92,6 +169,9 @@ pub struct Event {
     /// The hall from the stage back.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<GradeSchema>))]
     pub grades: Vec<Grade>,
+    /// How many seats one buyer may have.
+    #[cfg_attr(feature = "openapi", schema(value_type = BuyerLimitsSchema))]
+    pub limits: BuyerLimits,
     /// Its performances by time.
     pub performances: Vec<PerformanceSummary>,
 }
@@ -109,6 +189,18 @@ pub struct PerformanceSummary {
     /// When sales open.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub sales_open_at: Timestamp,
+    /// When sales close.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub sales_close_at: Timestamp,
+    /// Whether the organiser cancelled it.
+    pub cancelled: bool,
+}
+
+impl PerformanceSummary {
+    /// Whether seats can be bought at `now`.
+    pub fn is_on_sale(&self, now: Timestamp) -> bool {
+        !self.cancelled && self.sales_open_at <= now && now < self.sales_close_at && now < self.starts_at
+    }
 }
 
 /// A performance with what a seat page needs; the seats' states come from `performances/{id}/seats`.
@@ -123,8 +215,11 @@ pub struct Performance {
     /// The hall from the stage back.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<GradeSchema>))]
     pub grades: Vec<Grade>,
-    /// The most seats one buyer may hold at once.
-    pub hold_seats_max: u32,
+    /// How many seats one buyer may have.
+    #[cfg_attr(feature = "openapi", schema(value_type = BuyerLimitsSchema))]
+    pub limits: BuyerLimits,
+    /// Names the hall's layout: a hold that says another is refused, because its indexes may mean other seats.
+    pub seat_map_version: String,
 }
 
 /// `GET catalogue`: which index an edge should have in memory.

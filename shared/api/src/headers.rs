@@ -8,6 +8,8 @@ pub const PAGE_REQUEST: &str = "x-nugul-page";
 pub const TRACE_ID: &str = "x-trace-id";
 /// The resume point of an event stream (HTML Standard, 9.2).
 pub const LAST_EVENT_ID: &str = "last-event-id";
+/// An edge's proof that it is one, to its coordinators. Never copied from or to anyone else.
+pub const EDGE_KEY: &str = "x-nugul-edge-key";
 /// The media type of errors (RFC 9457).
 pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Before every path of the interface.

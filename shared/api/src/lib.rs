@@ -5,7 +5,10 @@ pub mod booking;
 pub mod catalogue;
 pub mod headers;
 pub mod limits;
+pub mod payments;
 pub mod problem;
+pub mod rankings;
+pub mod search;
 pub mod seats;
 
 use serde::{Deserialize, Serialize};

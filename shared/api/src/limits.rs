@@ -8,5 +8,7 @@ pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 100;
 pub const PAGE_ITEMS_MAX: u32 = 100;
 /// Items of a page where the client does not say.
 pub const PAGE_ITEMS_DEFAULT: u32 = 20;
+/// The longest reason of a refund or a cancellation, in characters.
+pub const REASON_CHARS_MAX: usize = 200;
 /// The longest search text, in characters.
 pub const QUERY_CHARS_MAX: usize = 100;

@@ -79,17 +79,35 @@ codes! {
     /// No adjacent seats of the grade are left.
     NoAdjacentSeats = "no_adjacent_seats", 409, "나란히 붙은 좌석이 남아 있지 않아요.", "There are no adjacent seats left.";
     /// More seats than one buyer may have.
-    SeatLimit = "seat_limit", 409, "한 번에 잡을 수 있는 좌석 수를 넘었어요.", "That is more seats than one buyer may hold.";
+    SeatLimit = "seat_limit", 409, "한 분이 가질 수 있는 좌석 수를 넘었어요. 잡아 둔 좌석과 이미 산 좌석도 함께 세요.", "That is more seats than one buyer may have. Seats you hold and seats you bought count too.";
     /// Sales are not open.
     SalesClosed = "sales_closed", 409, "지금은 예매할 수 없는 회차예요.", "This performance is not on sale now.";
+    /// The hall was changed since the page was made.
+    SeatMapChanged = "seat_map_changed", 409, "좌석 배치가 바뀌었어요. 새로 고친 뒤 다시 골라 주세요.", "The seat map has changed. Reload and choose again.";
+    /// The performance was cancelled by its organiser.
+    PerformanceCancelled = "performance_cancelled", 409, "주최자가 취소한 회차예요. 결제한 금액은 모두 돌려드려요.", "The organiser cancelled this performance. Everything paid is given back.";
+    /// A hold is extended once.
+    HoldExtended = "hold_extended", 409, "좌석을 잡아 두는 시간은 한 번만 늘릴 수 있어요.", "A hold can be extended only once.";
+    /// The ticket cannot be given back now, or a refund is under way.
+    RefundState = "refund_state", 409, "지금은 환불할 수 없는 티켓이에요.", "This ticket cannot be refunded now.";
     /// The hold has ended.
     HoldExpired = "hold_expired", 409, "좌석을 잡아 둔 시간이 끝났어요. 다시 골라 주세요.", "The hold has ended. Choose seats again.";
     /// The order cannot do that where it stands.
     OrderState = "order_state", 409, "지금 상태의 주문에는 할 수 없는 일이에요.", "The order does not allow this now.";
     /// The amount is not the order's.
     AmountMismatch = "amount_mismatch", 409, "결제 금액이 주문과 달라요. 결제하지 않았어요.", "The amount differs from the order. Nothing was charged.";
+    /// One job of the search indexes runs at a time.
+    SearchJobRunning = "search_job_running", 409, "검색 색인 작업이 이미 진행 중이에요. 끝난 뒤에 다시 시도해 주세요.", "A job of the search indexes is already running. Try again when it has ended.";
+    /// The platform runs without a full-text engine.
+    NoSearchServer = "no_search_server", 409, "이 서비스에는 연결된 검색 서버가 없어요.", "This service runs without a full-text engine.";
+    /// There is no version of the index to go back to.
+    NoWayBack = "no_way_back", 409, "되돌아갈 이전 색인이 없어요.", "There is no earlier version of the index to go back to.";
+    /// What became of a payment is not known; a case about it closes with the provider's answer alone.
+    OutcomeOpen = "outcome_open", 409, "결제 결과를 아직 알 수 없어서 닫을 수 없어요. 결제사에 다시 물어볼게요.", "The outcome of the payment is not known yet. The provider is asked again.";
     /// Too much at once; `Retry-After` says when to come back.
     TooManyRequests = "too_many_requests", 429, "요청이 너무 많아요. 잠시 뒤에 다시 시도해 주세요.", "Too many requests. Try again later.";
+    /// More at once than we can answer in good time; `Retry-After` says when to come back.
+    Overloaded = "overloaded", 503, "지금 접속이 몰려 있어요. 잠시 뒤에 다시 시도해 주세요.", "Too many people are here right now. Try again in a moment.";
     /// Our fault.
     Internal = "internal", 500, "문제가 생겼어요. 잠시 뒤에 다시 시도해 주세요.", "Something went wrong. Try again later.";
     /// A part we need is not there.
@@ -145,6 +163,9 @@ pub struct Problem {
     /// Seats in conflict, if that is what is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seats: Vec<crate::booking::SeatInfo>,
+    /// The nearest free seats of the same kind, where seats were taken and there are such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternative: Vec<crate::booking::SeatInfo>,
     /// Names the request in our logs.
     pub trace_id: String,
 }
@@ -160,6 +181,7 @@ impl Problem {
             code,
             errors: Vec::new(),
             seats: Vec::new(),
+            alternative: Vec::new(),
             trace_id: trace_id.to_owned(),
         }
     }

@@ -9,7 +9,7 @@ use time::macros::{format_description, offset};
 use time::{Date, OffsetDateTime, UtcOffset};
 
 /// Longest file, in events.
-pub const MAX_EVENTS: usize = 100_000;
+pub const MAX_EVENTS: usize = 200_000;
 /// Longest line, in bytes.
 pub const MAX_LINE_BYTES: usize = 256 * 1024;
 /// Longest title, in characters.

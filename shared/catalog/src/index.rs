@@ -1,34 +1,47 @@
 //! The index file: one immutable value per version of the catalogue, built by the coordinator and opened by the edge.
 //!
-//! Layout: magic, format number, count of events (u32), length of the body (u32), first 16 bytes of the body's SHA-256,
-//! body. Integers are little-endian. The body is a JSON array of [`CatalogEvent`], sorted by id. What search needs
-//! besides is derived when the file is opened, so that the file stays small on the wire.
+//! | part | bytes |
+//! | --- | --- |
+//! | magic `NGLC`, format number | 5 |
+//! | name: the first half of the SHA-256 of the body | 16 |
+//! | check: a fast sum of everything else | 8 |
+//! | count of events | 4 |
+//! | body: where each section ends (from the end of this list), then the sections | the rest |
+//!
+//! The sections are columns (a number per event), texts (every distinct title, name, category, hall … once, sorted within
+//! its field) and lists (the events of each text, the texts of each gram). [`Index::open`] checks all of it once and
+//! keeps the bytes as they are; nothing is unpacked, so opening costs one pass and searching reads only what it needs.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use sha2::{Digest, Sha256};
+use nugul_domain::Timestamp;
 use time::Date;
+use uuid::Uuid;
 
 use crate::entry::CatalogEvent;
-use crate::import::parse_date;
-use crate::text::{Fit, Pattern, class, normalise_words};
+use crate::format::{Column, Lists, Span, Texts, read_u32, read_u64};
+use crate::import::iso_date;
+use crate::ranking::small;
 
 /// Most events of one index.
-pub const MAX_EVENTS: usize = 100_000;
+pub const MAX_EVENTS: usize = 200_000;
 /// Largest index file.
 pub const MAX_INDEX_BYTES: usize = 64 * 1024 * 1024;
 /// Longest text of an event, in bytes; longer ones have no place in lists.
 pub const MAX_TEXT_BYTES: usize = 2_048;
+/// Most performers of an event that are kept.
+pub const MAX_CAST: usize = 64;
 
-const MAGIC: [u8; 4] = *b"NGLC";
-const FORMAT: u8 = 1;
-const DIGEST_BYTES: usize = 16;
-const HEADER_BYTES: usize = MAGIC.len() + 1 + 4 + 4 + DIGEST_BYTES;
-const VERSION_BYTES: usize = 16;
+pub(crate) const MAGIC: [u8; 4] = *b"NGLC";
+pub(crate) const FORMAT: u8 = 2;
+pub(crate) const NAME_BYTES: usize = 16;
+const NAME_AT: usize = 5;
+const CHECK_AT: usize = NAME_AT + NAME_BYTES;
+const COUNT_AT: usize = CHECK_AT + 8;
+pub(crate) const HEADER_BYTES: usize = COUNT_AT + 4;
 
 /// Why an index file was not opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
     /// It is no index file.
     NotAnIndex,
@@ -53,330 +66,423 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Builds an index file. The order of `events` does not matter; of two with one id the first counts.
-///
-/// An event that [`Index::open`] would refuse (a bad date, an empty id, an endless text) is left out, so that one bad row
-/// never takes the catalogue away; so is what exceeds [`MAX_EVENTS`].
-pub fn build(events: &[CatalogEvent]) -> Vec<u8> {
-    let mut sorted: Vec<&CatalogEvent> = events.iter().filter(|event| Dates::of(event).is_some()).collect();
-    sorted.sort_by(|a, b| a.id.cmp(&b.id));
-    sorted.dedup_by(|a, b| a.id == b.id);
-    sorted.truncate(MAX_EVENTS);
-    loop {
-        let body = serde_json::to_vec(&sorted).unwrap_or_else(|_| b"[]".to_vec());
-        let file = frame(sorted.len(), &body);
-        if file.len() <= MAX_INDEX_BYTES {
-            return file;
-        }
-        sorted.truncate(sorted.len() / 2);
+/// What a text is to an event. The order is that of the table of texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Field {
+    Title,
+    English,
+    Cast,
+    Category,
+    Place,
+    Region,
+    /// Words by which other texts are found too: synonyms, names in other letters, numbers read out.
+    Also,
+    /// Who may watch: shown, not searched.
+    Rating,
+}
+
+impl Field {
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Title, Self::English, Self::Cast, Self::Category, Self::Place, Self::Region, Self::Also, Self::Rating];
+    /// How many of them are searched.
+    pub(crate) const SEARCHED: usize = 7;
+}
+
+/// The columns, in the order of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Col {
+    IdHigh,
+    IdLow,
+    Title,
+    /// -1 for none.
+    English,
+    Category,
+    Place,
+    /// -1 for none.
+    Region,
+    Rating,
+    /// Julian days.
+    Starts,
+    Ends,
+    MinPrice,
+    MaxPrice,
+    Runtime,
+    Popularity,
+    Performances,
+    /// Seconds since the epoch; -1 for none.
+    SalesOpen,
+    SalesClose,
+    Transferable,
+}
+
+pub(crate) const COLUMNS: usize = 18;
+
+/// The sections after the columns, in the order of the file.
+pub(crate) const AFTER_COLUMNS: usize = 7;
+pub(crate) const SECTIONS: usize = COLUMNS + AFTER_COLUMNS;
+
+/// What one field is in the table of texts: where it ends, and how long its texts are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FieldMeta {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    /// The mean length in letters.
+    pub(crate) mean: f32,
+}
+
+/// The mean length of a field's texts is kept in hundredths of a letter.
+pub(crate) const MEAN_SCALE: usize = 100;
+
+/// An open index: the bytes of the file and where in them everything is. The default one is of no file and has no events.
+#[derive(Debug, Default)]
+pub struct Index {
+    pub(crate) bytes: Vec<u8>,
+    count: usize,
+    columns: [Column; COLUMNS],
+    fields: [FieldMeta; Field::ALL.len()],
+    /// The highest demand of an event.
+    most_wanted: i64,
+    pub(crate) texts: Texts,
+    /// The events of each searched text.
+    pub(crate) events_of: Lists,
+    /// The performers of each event, as numbers within their field, sorted; no lists where nobody has any.
+    cast_of: Lists,
+    gram_keys: Span,
+    /// The texts of each gram.
+    pub(crate) texts_of: Lists,
+    pub(crate) stop: Texts,
+    pub(crate) dictionary: Texts,
+}
+
+/// The name of an index file's content: the same events and words, the same version.
+pub fn version(file: &[u8]) -> String {
+    hex(file.get(NAME_AT..CHECK_AT).unwrap_or_default())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A sum that any change of one word of eight bytes changes: each step can be undone, so none forgets.
+pub(crate) fn check_of(file: &[u8]) -> u64 {
+    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    let step = |sum: u64, word: u64| (sum ^ word).wrapping_mul(FACTOR).rotate_left(29);
+    let eight = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let mut sum = step(file.len() as u64, eight(&MAGIC));
+    for part in [file.get(..CHECK_AT), file.get(COUNT_AT..)].into_iter().flatten() {
+        let (words, rest) = part.as_chunks::<8>();
+        sum = words.iter().fold(sum, |sum, word| step(sum, u64::from_le_bytes(*word)));
+        sum = step(sum, eight(rest));
     }
+    sum
 }
 
-/// The name of an index file's content: the same bytes, the same version.
-pub fn version(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    Sha256::digest(bytes).iter().take(VERSION_BYTES).fold(String::with_capacity(VERSION_BYTES * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn body_digest(body: &[u8]) -> Vec<u8> {
-    Sha256::digest(body).iter().copied().take(DIGEST_BYTES).collect()
-}
-
+/// Puts a header before a body.
 pub(crate) fn frame(count: usize, body: &[u8]) -> Vec<u8> {
-    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
+    use sha2::{Digest, Sha256};
     let mut file = Vec::with_capacity(HEADER_BYTES + body.len());
     file.extend(MAGIC);
     file.push(FORMAT);
-    file.extend(number(count));
-    file.extend(number(body.len()));
-    file.extend(body_digest(body));
+    file.extend(Sha256::digest(body).iter().take(NAME_BYTES));
+    file.extend([0; 8]);
+    file.extend(u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
     file.extend(body);
+    with_check(file)
+}
+
+/// A file with its check made good: what whoever forges a file can do, so what tests and fuzzing do.
+pub fn with_check(mut file: Vec<u8>) -> Vec<u8> {
+    let check = check_of(&file).to_le_bytes();
+    if let Some(slot) = file.get_mut(CHECK_AT..COUNT_AT) {
+        slot.copy_from_slice(&check);
+    }
     file
-}
-
-/// The dates of an event as numbers, to compare.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Dates {
-    pub(crate) starts: i32,
-    pub(crate) ends: i32,
-}
-
-impl Dates {
-    /// None for an event that has no place in an index.
-    fn of(event: &CatalogEvent) -> Option<Self> {
-        let short = [&event.id, &event.title, &event.category, &event.place, &event.rating]
-            .into_iter()
-            .chain(&event.description_short)
-            .chain(&event.next_performance_id)
-            .all(|text| text.len() <= MAX_TEXT_BYTES);
-        let day = |text: &str| parse_date(text).map(Date::to_julian_day);
-        let dates = Self { starts: day(&event.starts_on)?, ends: day(&event.ends_on)? };
-        (short && !event.id.is_empty() && dates.starts <= dates.ends).then_some(dates)
-    }
-
-    /// Whether the run has a day in common with a period; an open end does not limit.
-    pub(crate) fn overlaps(self, from: Option<i32>, to: Option<i32>) -> bool {
-        from.is_none_or(|from| self.ends >= from) && to.is_none_or(|to| self.starts <= to)
-    }
-}
-
-/// What one event is to the search engine; its field values are numbers into [`Field`].
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Row {
-    pub(crate) dates: Dates,
-    pub(crate) title: u32,
-    pub(crate) category: u32,
-    pub(crate) place: u32,
-    /// The place of the event when sorted by demand, by first day, by price.
-    pub(crate) rank_popular: u32,
-    pub(crate) rank_date: u32,
-    pub(crate) rank_price: u32,
-}
-
-/// An open index: the events and what makes searching them quick.
-#[derive(Debug)]
-pub struct Index {
-    pub(crate) events: Vec<CatalogEvent>,
-    pub(crate) rows: Vec<Row>,
-    pub(crate) titles: Field,
-    pub(crate) categories: Field,
-    pub(crate) places: Field,
-    /// Event numbers, most wanted first.
-    pub(crate) by_popularity: Vec<u32>,
-    version: String,
 }
 
 impl Index {
     /// Opens an index file.
-    // By value: a zero-copy reader will keep the bytes.
-    #[allow(clippy::needless_pass_by_value)]
     pub fn open(bytes: Vec<u8>) -> Result<Self, Error> {
         if bytes.len() > MAX_INDEX_BYTES {
             return Err(Error::TooLarge);
         }
         let rest = bytes.strip_prefix(&MAGIC).ok_or(Error::NotAnIndex)?;
-        let (&[format], rest) = rest.split_first_chunk::<1>().ok_or(Error::Damaged("no format"))?;
-        if format != FORMAT {
-            return Err(Error::Format(format));
+        match rest.first() {
+            Some(&FORMAT) => {}
+            Some(other) => return Err(Error::Format(*other)),
+            None => return Err(Error::Damaged("no format")),
         }
-        let (count, rest) = rest.split_first_chunk::<4>().ok_or(Error::Damaged("no count"))?;
-        let (length, rest) = rest.split_first_chunk::<4>().ok_or(Error::Damaged("no length"))?;
-        let (digest, body) = rest.split_first_chunk::<DIGEST_BYTES>().ok_or(Error::Damaged("no digest"))?;
-        let (count, length) = (u32::from_le_bytes(*count) as usize, u32::from_le_bytes(*length) as usize);
+        let check = read_u64(&bytes, CHECK_AT).ok_or(Error::Damaged("no check"))?;
+        let count = read_u32(&bytes, COUNT_AT).ok_or(Error::Damaged("no count"))? as usize;
         if count > MAX_EVENTS {
             return Err(Error::TooLarge);
         }
-        if body.len() != length {
-            return Err(Error::Damaged("wrong length"));
+        if check_of(&bytes) != check {
+            return Err(Error::Damaged("wrong check"));
         }
-        if body_digest(body) != digest {
-            return Err(Error::Damaged("wrong digest"));
+        let sections = sections(&bytes)?;
+        let mut columns = [Column::default(); COLUMNS];
+        for (column, span) in columns.iter_mut().zip(&sections) {
+            *column = Column::open(&bytes, *span, count)?;
         }
-        let events: Vec<CatalogEvent> = serde_json::from_slice(body).map_err(|_| Error::Damaged("unreadable body"))?;
-        if events.len() != count {
-            return Err(Error::Damaged("wrong count"));
+        let after: [Span; AFTER_COLUMNS] = sections
+            .get(COLUMNS..)
+            .and_then(|after| after.try_into().ok())
+            .ok_or(Error::Damaged("sections are missing"))?;
+        let [meta, texts, events_of, cast_of, gram_keys, texts_of, words] = after;
+        let texts = Texts::open(&bytes, texts)?;
+        let fields = fields(&bytes, meta, texts.count())?;
+        let searched = fields.get(Field::SEARCHED - 1).map_or(0, |field| field.to as usize);
+        let events_of = Lists::open(&bytes, events_of, count)?;
+        let cast = fields.get(Field::Cast as usize).map_or(0, |field| (field.to - field.from) as usize);
+        let cast_of = Lists::open(&bytes, cast_of, cast)?;
+        let texts_of = Lists::open(&bytes, texts_of, searched)?;
+        if events_of.count() != searched || (cast_of.count() != count && cast_of.count() != 0) {
+            return Err(Error::Damaged("the wrong number of lists"));
         }
-        if !events.is_sorted_by(|a, b| a.id < b.id) {
-            return Err(Error::Damaged("events out of order"));
-        }
-        Self::derive(events, version(&bytes))
-    }
-
-    fn derive(events: Vec<CatalogEvent>, version: String) -> Result<Self, Error> {
-        let (mut titles, mut categories, mut places) =
-            (FieldBuilder::default(), FieldBuilder::default(), FieldBuilder::default());
-        let mut rows = Vec::with_capacity(events.len());
-        for event in &events {
-            rows.push(Row {
-                dates: Dates::of(event).ok_or(Error::Damaged("impossible event"))?,
-                title: titles.add(&event.title),
-                category: categories.add(&event.category),
-                place: places.add(&event.place),
-                rank_popular: 0,
-                rank_date: 0,
-                rank_price: 0,
-            });
-        }
-        let numbers = 0..u32::try_from(events.len()).map_err(|_| Error::TooLarge)?;
-        let mut order: Vec<(u32, &CatalogEvent, Row)> =
-            numbers.zip(&events).zip(&rows).map(|((n, event), row)| (n, event, *row)).collect();
-
-        order.sort_by_key(|(n, event, row)| (std::cmp::Reverse(event.popularity), row.dates.starts, *n));
-        let by_popularity: Vec<u32> = order.iter().map(|(n, ..)| *n).collect();
-        let ranks = |order: &[(u32, &CatalogEvent, Row)]| {
-            let mut ranks = vec![0_u32; order.len()];
-            for (rank, (n, ..)) in (0_u32..).zip(order) {
-                if let Some(slot) = ranks.get_mut(*n as usize) {
-                    *slot = rank;
-                }
-            }
-            ranks
+        check_keys(&bytes, gram_keys, texts_of.count())?;
+        let (stop, dictionary) = words_of(&bytes, words)?;
+        let mut index = Self {
+            most_wanted: 0,
+            bytes,
+            count,
+            columns,
+            fields,
+            texts,
+            events_of,
+            cast_of,
+            gram_keys,
+            texts_of,
+            stop,
+            dictionary,
         };
-        let popular = ranks(&order);
-        // Stable sorts: what is equal stays in the order of demand.
-        let mut by_price = order.clone();
-        by_price.sort_by_key(|(_, event, _)| event.min_price_krw);
-        let price = ranks(&by_price);
-        order.sort_by_key(|(_, _, row)| row.dates.starts);
-        let date = ranks(&order);
-        for (row, ((popular, date), price)) in rows.iter_mut().zip(popular.iter().zip(&date).zip(&price)) {
-            (row.rank_popular, row.rank_date, row.rank_price) = (*popular, *date, *price);
+        index.check_events()?;
+        index.most_wanted = (0..count).map(|n| index.number(Col::Popularity, n)).max().unwrap_or(0);
+        Ok(index)
+    }
+
+    fn check_events(&self) -> Result<(), Error> {
+        let mut before = None;
+        for n in 0..self.count {
+            let id = self.id(n);
+            if before.is_some_and(|before| before >= id) {
+                return Err(Error::Damaged("events out of order"));
+            }
+            before = Some(id);
+            let known = |col: Col, field: Field, optional: bool| {
+                let number = self.number(col, n);
+                let meta = self.field(field);
+                (optional && number == -1) || (0..i64::from(meta.to - meta.from)).contains(&number)
+            };
+            if !known(Col::Title, Field::Title, false)
+                || !known(Col::English, Field::English, true)
+                || !known(Col::Category, Field::Category, false)
+                || !known(Col::Place, Field::Place, false)
+                || !known(Col::Region, Field::Region, true)
+                || !known(Col::Rating, Field::Rating, false)
+            {
+                return Err(Error::Damaged("an event with an unknown text"));
+            }
+            let (starts, ends) = (self.day(Col::Starts, n), self.day(Col::Ends, n));
+            let small = [Col::Runtime, Col::Popularity, Col::Performances, Col::Transferable];
+            if starts.zip(ends).is_none_or(|(starts, ends)| starts > ends)
+                || small.into_iter().any(|col| u32::try_from(self.number(col, n)).is_err())
+            {
+                return Err(Error::Damaged("an impossible event"));
+            }
         }
-        let (titles, categories, places) = (titles.finish(), categories.finish(), places.finish());
-        Ok(Self { events, rows, titles, categories, places, by_popularity, version })
+        Ok(())
     }
 
-    /// All events, sorted by id.
-    pub fn events(&self) -> &[CatalogEvent] {
-        &self.events
+    /// How many events there are.
+    pub fn len(&self) -> usize {
+        self.count
     }
 
-    /// One event.
-    pub fn get(&self, id: &str) -> Option<&CatalogEvent> {
-        let at = self.events.binary_search_by(|event| event.id.as_str().cmp(id)).ok()?;
-        self.events.get(at)
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The file this was opened from.
+    pub fn file(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The version of the file this was opened from.
-    pub fn version(&self) -> &str {
-        &self.version
+    pub fn version(&self) -> String {
+        version(&self.bytes)
     }
-}
 
-/// A text of a field, normalised, and where its words begin.
-#[derive(Debug, Default)]
-struct Key {
-    chars: Vec<char>,
-    word_starts: Vec<bool>,
-}
+    /// The events, sorted by id.
+    pub fn events(&self) -> impl Iterator<Item = CatalogEvent> + '_ {
+        (0..self.count).map(|n| self.event(n))
+    }
 
-impl Key {
-    fn new(text: &str) -> Self {
-        let mut key = Self::default();
-        for word in normalise_words(text) {
-            for (i, c) in word.chars().enumerate() {
-                key.chars.push(c);
-                key.word_starts.push(i == 0);
+    /// One event by its id.
+    pub fn get(&self, id: &str) -> Option<CatalogEvent> {
+        let wanted = Uuid::parse_str(id).ok()?.as_u128();
+        let n = self.lower_bound(wanted);
+        (n < self.count && self.id(n) == wanted).then(|| self.event(n))
+    }
+
+    /// The number of the first event whose id is not below this one.
+    pub(crate) fn lower_bound(&self, id: u128) -> usize {
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.id(middle) < id { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    pub(crate) fn most_wanted(&self) -> i64 {
+        self.most_wanted
+    }
+
+    /// A number of an event.
+    #[inline]
+    pub(crate) fn number(&self, col: Col, n: usize) -> i64 {
+        self.columns.get(col as usize).map_or(0, |column| column.get(&self.bytes, n))
+    }
+
+    /// A number of an event that is an index; none where the event has none.
+    #[inline]
+    pub(crate) fn index_of(&self, col: Col, n: usize) -> Option<u32> {
+        self.columns.get(col as usize).and_then(|column| column.index(&self.bytes, n))
+    }
+
+    /// A day of an event.
+    pub(crate) fn day(&self, col: Col, n: usize) -> Option<Date> {
+        i32::try_from(self.number(col, n)).ok().and_then(|day| Date::from_julian_day(day).ok())
+    }
+
+    /// The id of an event as a number.
+    #[inline]
+    pub(crate) fn id(&self, n: usize) -> u128 {
+        let half = |col| u128::from(self.number(col, n).cast_unsigned());
+        half(Col::IdHigh) << 64 | half(Col::IdLow)
+    }
+
+    /// Where a field is in the table of texts.
+    #[inline]
+    pub(crate) fn field(&self, field: Field) -> FieldMeta {
+        self.fields.get(field as usize).copied().unwrap_or_default()
+    }
+
+    /// The field of a text.
+    #[inline]
+    pub(crate) fn field_of(&self, text: u32) -> Field {
+        let found = Field::ALL.into_iter().zip(&self.fields).find(|(_, meta)| text < meta.to);
+        found.map_or(Field::Rating, |(field, _)| field)
+    }
+
+    /// A text of a field by its number within the field.
+    pub(crate) fn text(&self, field: Field, number: u32) -> &str {
+        self.texts.get(&self.bytes, self.field(field).from.saturating_add(number))
+    }
+
+    /// The texts of an event, by column.
+    pub(crate) fn text_of(&self, field: Field, col: Col, n: usize) -> Option<&str> {
+        self.index_of(col, n).map(|number| self.text(field, number))
+    }
+
+    /// The list of a gram in [`Index::texts_of`].
+    pub(crate) fn gram(&self, key: u32) -> Option<usize> {
+        let keys = self.gram_keys.of(&self.bytes);
+        let (mut low, mut high) = (0, keys.len() / 4);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            let found = read_u32(keys, middle * 4)?;
+            match found.cmp(&key) {
+                std::cmp::Ordering::Equal => return Some(middle),
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
             }
         }
-        key
+        None
     }
 
-    /// How well a pattern fits anywhere in the text; 0 when it does not.
-    fn score(&self, pattern: &Pattern) -> u32 {
-        if pattern.len() == 0 {
-            return 0;
-        }
-        let last = (self.chars.len() + 1).saturating_sub(pattern.len());
-        let at = |at: usize| {
-            let fit = pattern.fit_at(&self.chars, at)?;
-            let place = if at == 0 && pattern.len() == self.chars.len() {
-                score::WHOLE
-            } else if at == 0 {
-                score::BEGINNING
-            } else if self.word_starts.get(at).copied().unwrap_or(false) {
-                score::WORD_START
-            } else {
-                score::INSIDE
-            };
-            Some(if fit == Fit::Exact { place } else { place - score::PARTIAL_LOSS })
+    /// An event as it was put in; an empty one where there is none.
+    pub(crate) fn event(&self, n: usize) -> CatalogEvent {
+        let text = |field, col| self.text_of(field, col, n).unwrap_or_default().to_owned();
+        let day = |col| self.day(col, n).map(iso_date).unwrap_or_default();
+        let small = |col| u32::try_from(self.number(col, n)).unwrap_or(0);
+        let moment = |col| {
+            let seconds = Some(self.number(col, n)).filter(|seconds| *seconds >= 0);
+            seconds.map(|seconds| Timestamp::from_millis(seconds.saturating_mul(1_000)))
         };
-        (0..last).filter_map(at).max().unwrap_or(0)
-    }
-}
-
-/// What a match is worth, by where in the text it is.
-pub(crate) mod score {
-    /// The pattern is the whole text.
-    pub(crate) const WHOLE: u32 = 1_000;
-    /// The text begins with it.
-    pub(crate) const BEGINNING: u32 = 800;
-    /// A later word begins with it.
-    pub(crate) const WORD_START: u32 = 600;
-    /// It is inside a word.
-    pub(crate) const INSIDE: u32 = 300;
-    /// Taken off for 초성 and half-typed syllables.
-    pub(crate) const PARTIAL_LOSS: u32 = 100;
-}
-
-/// A gram of one or two character classes.
-type Gram = (char, char);
-
-/// Stands in the second place of a gram of one.
-const NONE: char = '\0';
-
-/// The distinct values of one field, with posting lists from class grams to the values that contain them.
-#[derive(Debug, Default)]
-pub(crate) struct Field {
-    keys: Vec<Key>,
-    postings: HashMap<Gram, Vec<u32>>,
-}
-
-impl Field {
-    /// The score of each value; 0 where the pattern is not in it.
-    pub(crate) fn scores(&self, pattern: &Pattern) -> Vec<u32> {
-        let mut scores = vec![0; self.keys.len()];
-        for &value in self.candidates(pattern) {
-            if let (Some(key), Some(slot)) = (self.keys.get(value as usize), scores.get_mut(value as usize)) {
-                *slot = key.score(pattern);
-            }
-        }
-        scores
-    }
-
-    /// Values that can match: those that contain the pattern's rarest gram.
-    fn candidates(&self, pattern: &Pattern) -> &[u32] {
-        let classes = pattern.classes();
-        let posting = |gram: Gram| self.postings.get(&gram).map_or(&[] as &[u32], Vec::as_slice);
-        match classes.as_slice() {
-            [] => &[],
-            [one] => posting((*one, NONE)),
-            many => many
-                .iter()
-                .zip(many.iter().skip(1))
-                .map(|(a, b)| posting((*a, *b)))
-                .min_by_key(|posting| posting.len())
-                .unwrap_or(&[]),
+        let cast = if self.cast_of.count() == 0 { Vec::new() } else { self.cast(n) };
+        CatalogEvent {
+            id: Uuid::from_u128(self.id(n)).to_string(),
+            title: text(Field::Title, Col::Title),
+            title_en: self.text_of(Field::English, Col::English, n).map(str::to_owned),
+            category: text(Field::Category, Col::Category),
+            place: text(Field::Place, Col::Place),
+            region: self.text_of(Field::Region, Col::Region, n).map(str::to_owned),
+            cast,
+            starts_on: day(Col::Starts),
+            ends_on: day(Col::Ends),
+            min_price_krw: self.number(Col::MinPrice, n),
+            max_price_krw: self.number(Col::MaxPrice, n),
+            rating: text(Field::Rating, Col::Rating),
+            runtime_min: small(Col::Runtime),
+            popularity: small(Col::Popularity),
+            performances: small(Col::Performances),
+            sales_open_at: moment(Col::SalesOpen),
+            sales_close_at: moment(Col::SalesClose),
+            transferable: small(Col::Transferable),
         }
     }
 
-    /// The normalised values.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = String> + '_ {
-        self.keys.iter().map(|key| key.chars.iter().collect())
+    fn cast(&self, n: usize) -> Vec<String> {
+        let names = self.cast_of.get(&self.bytes, n).take(MAX_CAST);
+        names.map(|number| self.text(Field::Cast, number).to_owned()).collect()
     }
 }
 
-#[derive(Default)]
-struct FieldBuilder<'a> {
-    numbers: HashMap<&'a str, u32>,
-    field: Field,
+fn sections(bytes: &[u8]) -> Result<[Span; SECTIONS], Error> {
+    let start = HEADER_BYTES + SECTIONS * 4;
+    let mut spans = [Span::default(); SECTIONS];
+    let mut from = start;
+    for (n, span) in spans.iter_mut().enumerate() {
+        let end = read_u32(bytes, HEADER_BYTES + n * 4).ok_or(Error::Damaged("no sections"))? as usize;
+        let to = start.checked_add(end).filter(|to| *to >= from && *to <= bytes.len());
+        let to = to.ok_or(Error::Damaged("a section ends where none can"))?;
+        *span = Span { from, to };
+        from = to;
+    }
+    if from == bytes.len() { Ok(spans) } else { Err(Error::Damaged("wrong length")) }
 }
 
-impl<'a> FieldBuilder<'a> {
-    fn add(&mut self, text: &'a str) -> u32 {
-        if let Some(number) = self.numbers.get(text) {
-            return *number;
-        }
-        let number = u32::try_from(self.field.keys.len()).unwrap_or(u32::MAX);
-        let key = Key::new(text);
-        let classes: Vec<char> = key.chars.iter().copied().map(class).collect();
-        for (i, &a) in classes.iter().enumerate() {
-            for gram in [Some((a, NONE)), classes.get(i + 1).map(|b| (a, *b))].into_iter().flatten() {
-                let posting = self.field.postings.entry(gram).or_default();
-                if posting.last() != Some(&number) {
-                    posting.push(number);
-                }
-            }
-        }
-        self.field.keys.push(key);
-        self.numbers.insert(text, number);
-        number
+fn fields(bytes: &[u8], meta: Span, texts: usize) -> Result<[FieldMeta; Field::ALL.len()], Error> {
+    let block = meta.of(bytes);
+    let mut fields = [FieldMeta::default(); Field::ALL.len()];
+    let mut from = 0;
+    for (n, field) in fields.iter_mut().enumerate() {
+        let pair = read_u32(block, n * 8).zip(read_u32(block, n * 8 + 4));
+        let (to, mean) = pair.filter(|(to, _)| *to >= from).ok_or(Error::Damaged("an impossible field"))?;
+        let mean = (small(mean as usize) / small(MEAN_SCALE)).max(1.0);
+        *field = FieldMeta { from, to, mean };
+        from = to;
     }
+    if from as usize == texts && block.len() == fields.len() * 8 {
+        Ok(fields)
+    } else {
+        Err(Error::Damaged("fields that are not the texts"))
+    }
+}
 
-    fn finish(self) -> Field {
-        self.field
-    }
+fn check_keys(bytes: &[u8], span: Span, count: usize) -> Result<(), Error> {
+    let (keys, rest) = span.of(bytes).as_chunks::<4>();
+    let ascending = keys.is_sorted_by(|a, b| u32::from_le_bytes(*a) < u32::from_le_bytes(*b));
+    if keys.len() == count && rest.is_empty() && ascending { Ok(()) } else { Err(Error::Damaged("impossible grams")) }
+}
+
+/// Two tables of texts: how long the first is, the first, the second.
+fn words_of(bytes: &[u8], span: Span) -> Result<(Texts, Texts), Error> {
+    let short = Error::Damaged("no words");
+    let length = read_u32(span.of(bytes), 0).ok_or(short)? as usize;
+    let from = span.from.checked_add(4).ok_or(short)?;
+    let middle = from.checked_add(length).filter(|middle| *middle <= span.to).ok_or(short)?;
+    Ok((Texts::open(bytes, Span { from, to: middle })?, Texts::open(bytes, Span { from: middle, to: span.to })?))
 }

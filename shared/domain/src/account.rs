@@ -35,6 +35,11 @@ impl Role {
         matches!(self, Self::Seller | Self::Admin)
     }
 
+    /// Whether this role may look after the platform itself.
+    pub const fn may_operate(self) -> bool {
+        matches!(self, Self::Admin)
+    }
+
     /// The name stored in SQL.
     pub const fn as_str(self) -> &'static str {
         match self {

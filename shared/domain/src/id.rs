@@ -1,4 +1,4 @@
-//! Identifiers: UUIDv7 (RFC 9562) whose first eight random bits are the number of the region that made them.
+//! Identifiers: `UUIDv7` (RFC 9562) whose first eight random bits are the number of the region that made them.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -25,7 +25,7 @@ impl fmt::Display for NotAnId {
 
 impl std::error::Error for NotAnId {}
 
-/// Lays out a UUIDv7: 48 bits of milliseconds, version, region, then `random`.
+/// Lays out a `UUIDv7`: 48 bits of milliseconds, version, region, then `random`.
 fn build(region: Region, now: Timestamp, random: [u8; RANDOM_BYTES]) -> Uuid {
     let ms = u64::try_from(now.as_millis()).unwrap_or(0).to_be_bytes();
     let mut b = [0u8; 16];
@@ -113,6 +113,10 @@ ids! {
     OrderId,
     /// A right to one seat of one performance.
     TicketId,
+    /// A ticket's money on its way back.
+    RefundId,
+    /// A job of the search indexes.
+    SearchJobId,
 }
 
 #[cfg(test)]

@@ -7,11 +7,14 @@ pub mod event;
 pub mod id;
 pub mod money;
 pub mod order;
+pub mod payment_key;
+pub mod ranking;
+pub mod refund;
 pub mod seat_book;
 pub mod seat_map;
 pub mod time;
 
-pub use id::{EventId, HoldId, OrderId, PerformanceId, Region, TicketId, UserId};
+pub use id::{EventId, HoldId, OrderId, PerformanceId, RefundId, Region, SearchJobId, TicketId, UserId};
 pub use money::Krw;
 pub use seat_book::SeatState;
 pub use seat_map::{Grade, SeatIndex, SeatMap};

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 /// confirmation, so the buyer is stopped before Toss would be.
 pub const PAY_WINDOW_MS: i64 = 10 * 60 * 1000;
 
+/// How long after its end an order may wait for the outcome of its payment, in milliseconds. Then its seats are free
+/// again, and what was or will be taken goes back.
+pub const DECISION_WINDOW_MS: i64 = 30 * 60 * 1000;
+
 /// Where an order stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,6 +41,8 @@ pub enum OrderEvent {
     Declined,
     /// The time to pay is over.
     TimedOut,
+    /// No outcome within [`DECISION_WINDOW_MS`].
+    Undecided,
     /// The buyer gave up.
     Cancelled,
     /// The payment service gave the money back.
@@ -51,7 +57,7 @@ impl OrderState {
             (Pending | Confirming, OrderEvent::ConfirmRequested) => Some(Confirming),
             (Confirming | Paid, OrderEvent::Approved) => Some(Paid),
             (Confirming | Declined, OrderEvent::Declined) => Some(Declined),
-            (Pending | Expired, OrderEvent::TimedOut) => Some(Expired),
+            (Pending | Expired, OrderEvent::TimedOut) | (Confirming | Expired, OrderEvent::Undecided) => Some(Expired),
             (Pending | Cancelled, OrderEvent::Cancelled) => Some(Cancelled),
             (Confirming | Paid | Refunded, OrderEvent::Refunded) => Some(Refunded),
             _ => None,
@@ -97,11 +103,12 @@ mod tests {
     use super::*;
     use proptest::{prelude::*, sample::select};
 
-    const EVENTS: [OrderEvent; 6] = [
+    const EVENTS: [OrderEvent; 7] = [
         OrderEvent::ConfirmRequested,
         OrderEvent::Approved,
         OrderEvent::Declined,
         OrderEvent::TimedOut,
+        OrderEvent::Undecided,
         OrderEvent::Cancelled,
         OrderEvent::Refunded,
     ];

@@ -17,7 +17,7 @@ pub(crate) trait Kind: Serialize + DeserializeOwned {
 }
 
 /// The claims with what every token says besides.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 pub(crate) struct Envelope<T> {
     pub(crate) iss: String,
     pub(crate) aud: String,

@@ -5,10 +5,12 @@
 
 mod claims;
 mod key;
+mod known;
 mod verify;
 
 pub use claims::{AccessClaims, EntryClaims};
 pub use key::{KeyError, SEED_BYTES, SigningKey};
+pub use known::{KNOWN_TOKENS_MAX, KnownTokens};
 pub use verify::{AccessVerifier, EntryVerifier, JwksError, KEYS_MAX, TOKEN_BYTES_MAX, TokenError};
 
 #[cfg(test)]

@@ -67,6 +67,51 @@ fn a_token_ends_at_its_second_by_the_time_passed_in() {
 }
 
 #[test]
+fn a_known_token_is_believed_to_its_end_and_no_longer() {
+    let k = key(1);
+    let known = KnownTokens::new(access_verifier(&k));
+    let token = k.sign_access(access()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(known.verify(&token, NOW).as_deref(), Ok(&access()));
+        assert!(known.verify(&token, NOW.plus_ms(899_999)).is_ok());
+        assert_eq!(known.verify(&token, NOW.plus_ms(900_000)), Err(TokenError::Expired));
+    }
+}
+
+#[test]
+fn what_is_not_believed_is_not_remembered() {
+    let k = key(1);
+    let known = KnownTokens::new(access_verifier(&k));
+    let (ours, ended) = (k.sign_access(access()).unwrap(), AccessClaims { exp: NOW_S, ..access() });
+    let theirs = key(2).sign_access(access()).unwrap();
+    assert!(known.verify(&ours, NOW).is_ok());
+    for _ in 0..2 {
+        assert_eq!(known.verify(&k.sign_access(ended.clone()).unwrap(), NOW), Err(TokenError::Expired));
+        assert_eq!(known.verify(&theirs, NOW), Err(TokenError::UnknownKey(key(2).kid().to_owned())));
+        assert_eq!(known.verify(&ours[..ours.len() - 2], NOW), Err(TokenError::Invalid));
+        assert_eq!(known.verify(&format!("{ours}x"), NOW), Err(TokenError::Invalid));
+    }
+    assert_eq!(known.count(), 1);
+}
+
+#[test]
+fn known_tokens_have_a_bound() {
+    let k = key(1);
+    let known = KnownTokens::with_room(access_verifier(&k), 3);
+    let token = |n: i64| k.sign_access(AccessClaims { exp: NOW_S + n, ..access() }).unwrap();
+    for n in 1..=3 {
+        assert!(known.verify(&token(n), NOW).is_ok());
+    }
+    // The first two have ended by then and make room.
+    assert!(known.verify(&token(9), NOW.plus_ms(2_000)).is_ok());
+    assert_eq!(known.count(), 2);
+    for n in 10..20 {
+        assert!(known.verify(&token(n), NOW.plus_ms(2_000)).is_ok());
+        assert!(known.count() <= 3);
+    }
+}
+
+#[test]
 fn keys_are_told_apart_and_rotated() {
     let (old, new) = (key(1), key(2));
     assert_ne!(old.kid(), new.kid());

@@ -23,7 +23,35 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn book() -> SeatBook {
-    SeatBook::load(SEATS, &[], 0, at(0))
+    SeatBook::load(&Load { seat_count: SEATS, ..Load::default() }, at(0))
+}
+
+/// What SQL says of a seat of order and hold `n` of buyer `by`.
+fn claim(seat: u32, n: u8, by: u8, sold: bool) -> Claim {
+    Claim { seat, sold, order: order_id(n), hold: hold_id(n), user: user(by), fence: 1 }
+}
+
+fn swap(hold: u8, by: u8, give: &[u32], take: &[u32], key: &str) -> SwapRequest {
+    SwapRequest {
+        hold: hold_id(hold),
+        user: user(by),
+        give: give.to_vec(),
+        take: take.to_vec(),
+        key: key.to_owned(),
+        digest: format!("{give:?} {take:?}"),
+        limit: 4,
+        hold_limit: 4,
+    }
+}
+
+fn extend(hold: u8, by: u8, key: &str) -> ExtendRequest {
+    let (hold, user) = (hold_id(hold), user(by));
+    ExtendRequest { hold, user, key: key.to_owned(), digest: format!("extend {hold}"), ttl_ms: 100 }
+}
+
+fn release(hold: u8, by: u8, key: &str) -> ReleaseRequest {
+    let (hold, user) = (hold_id(hold), user(by));
+    ReleaseRequest { hold, user, key: key.to_owned(), digest: format!("release {hold}") }
 }
 
 fn ask(id: u8, by: u8, seats: &[u32]) -> HoldRequest {
@@ -65,10 +93,10 @@ fn an_ordered_hold_outlives_its_clock_until_settled() {
     b.expire(at(10_000));
     assert_eq!(b.snapshot().seats[2], SeatState::Held);
     assert_eq!(b.order(hold_id(1), user(1), order_id(2), at(60)), Err(HoldGone::Ordered(order_id(1))));
-    b.settle(hold_id(1), &[2], SeatState::Sold);
+    b.settle(hold_id(1), order_id(1), user(1), &[2], SeatState::Sold);
     assert_eq!(b.snapshot().seats[2], SeatState::Sold);
     let version = b.snapshot().version;
-    b.settle(hold_id(1), &[2], SeatState::Sold);
+    b.settle(hold_id(1), order_id(1), user(1), &[2], SeatState::Sold);
     assert_eq!(b.snapshot().version, version, "settling twice announces once");
 }
 
@@ -77,9 +105,9 @@ fn settling_again_leaves_the_next_holder_alone() {
     let mut b = book();
     b.hold(ask(1, 1, &[2]), at(0)).unwrap();
     b.order(hold_id(1), user(1), order_id(1), at(0)).unwrap();
-    b.settle(hold_id(1), &[2], SeatState::Available);
+    b.settle(hold_id(1), order_id(1), user(1), &[2], SeatState::Available);
     b.hold(ask(2, 2, &[2]), at(1)).unwrap();
-    b.settle(hold_id(1), &[2], SeatState::Available);
+    b.settle(hold_id(1), order_id(1), user(1), &[2], SeatState::Available);
     assert_eq!(b.snapshot().seats[2], SeatState::Held);
 }
 
@@ -92,6 +120,27 @@ fn the_same_key_gives_the_same_hold_and_another_request_is_refused() {
 }
 
 #[test]
+fn a_release_asked_for_again_leaves_the_next_holder_alone() {
+    let mut b = book();
+    b.hold(ask(1, 1, &[2]), at(0)).unwrap();
+    b.release(release(1, 1, "a"), at(1)).unwrap();
+    let next = b.hold(ask(2, 1, &[2]), at(2)).unwrap();
+    assert_eq!(b.release(release(1, 1, "a"), at(3)), Ok(()));
+    assert_eq!(b.release(release(2, 1, "a"), at(3)), Err(ReleaseRefusal::KeyReused));
+    assert_eq!(b.release(release(1, 1, "b"), at(3)), Err(ReleaseRefusal::Gone(HoldGone::NotFound)));
+    assert_eq!(b.hold_at(next.id, at(3)), Some(&next));
+}
+
+#[test]
+fn a_hold_does_not_grow_above_its_own_limit() {
+    let mut b = book();
+    b.hold(ask(1, 1, &[0, 1]), at(0)).unwrap();
+    let narrow = |give: &[u32], take: &[u32], key| SwapRequest { hold_limit: 2, ..swap(1, 1, give, take, key) };
+    assert_eq!(b.swap(narrow(&[], &[2], "a"), at(1)), Err(SwapRefusal::Seats(HoldRefusal::OverLimit)));
+    assert_eq!(b.swap(narrow(&[0], &[2], "b"), at(1)).unwrap().seats, [1, 2]);
+}
+
+#[test]
 fn the_limit_counts_all_holds_of_a_buyer() {
     let mut b = book();
     b.hold(ask(1, 1, &[0, 1, 2]), at(0)).unwrap();
@@ -100,10 +149,128 @@ fn the_limit_counts_all_holds_of_a_buyer() {
 }
 
 #[test]
+fn what_was_bought_counts_until_it_is_refunded() {
+    let mut b = book();
+    b.hold(ask(1, 1, &[0, 1, 2]), at(0)).unwrap();
+    b.order(hold_id(1), user(1), order_id(1), at(0)).unwrap();
+    b.settle(hold_id(1), order_id(1), user(1), &[0, 1, 2], SeatState::Sold);
+    assert_eq!(b.hold(ask(2, 1, &[3, 4]), at(1)), Err(HoldRefusal::OverLimit));
+    b.settle(hold_id(1), order_id(1), user(1), &[1], SeatState::Available);
+    b.hold(ask(3, 1, &[3, 4]), at(1)).unwrap();
+    // Another's seat, an order of another buyer, another order: nobody's business.
+    let before = b.audit();
+    b.settle(hold_id(1), order_id(1), user(2), &[0], SeatState::Available);
+    b.settle(hold_id(1), order_id(2), user(1), &[0], SeatState::Available);
+    b.settle(hold_id(1), order_id(1), user(1), &[3], SeatState::Sold);
+    assert_eq!(b.audit(), before);
+}
+
+#[test]
+fn a_load_rebuilds_orders_sales_and_counts() {
+    let mut lost = book();
+    lost.hold(ask(1, 1, &[0, 1]), at(0)).unwrap();
+    lost.order(hold_id(1), user(1), order_id(1), at(0)).unwrap();
+    let claims = vec![claim(0, 1, 1, false), claim(1, 1, 1, false), claim(2, 2, 1, true), claim(4, 3, 2, true)];
+    let load = Load { seat_count: SEATS, claims, blocked: vec![4, 5, 99], fence_floor: 7 };
+    let mut b = SeatBook::load(&load, at(5));
+    let old = lost.hold_at(hold_id(1), at(5)).unwrap();
+    let new = b.hold_at(hold_id(1), at(1_000)).unwrap();
+    assert_eq!((&new.seats, new.user, new.order_id()), (&old.seats, old.user, old.order_id()));
+    let states = b.snapshot().seats;
+    assert_eq!(states[2..6], [SeatState::Sold, SeatState::Available, SeatState::Sold, SeatState::Blocked]);
+    assert_eq!(b.hold(ask(5, 1, &[6, 7]), at(6)), Err(HoldRefusal::OverLimit));
+    assert!(b.order(hold_id(1), user(1), order_id(1), at(6)).is_ok());
+    b.undo_order(hold_id(1), order_id(1));
+    b.hold(ask(5, 1, &[0, 1, 7]), at(6)).unwrap();
+}
+
+#[test]
+fn an_end_is_put_off_once() {
+    let mut b = book();
+    b.hold(ask(1, 1, &[0]), at(0)).unwrap();
+    assert_eq!(b.extend(extend(1, 2, "a"), at(50)), Err(ExtendRefusal::Gone(HoldGone::NotFound)));
+    let later = b.extend(extend(1, 1, "a"), at(50)).unwrap();
+    assert_eq!(later.until, at(150));
+    assert_eq!(b.extend(extend(1, 1, "a"), at(60)), Ok(later));
+    assert_eq!(b.extend(extend(2, 1, "a"), at(60)), Err(ExtendRefusal::KeyReused));
+    assert_eq!(b.extend(extend(1, 1, "b"), at(60)), Err(ExtendRefusal::Already));
+    assert_eq!(b.expire(at(149)), 0);
+    assert_eq!(b.extend(extend(1, 1, "c"), at(150)), Err(ExtendRefusal::Gone(HoldGone::NotFound)));
+}
+
+#[test]
+fn a_swap_is_one_change_or_none() {
+    let mut b = book();
+    let first = b.hold(ask(1, 1, &[1, 2]), at(0)).unwrap();
+    b.hold(ask(2, 2, &[5]), at(0)).unwrap();
+    let before = b.audit();
+    let taken = SwapRefusal::Seats(HoldRefusal::Taken(vec![2, 5]));
+    assert_eq!(b.swap(swap(1, 1, &[1], &[2, 4, 5], "a"), at(1)), Err(taken));
+    assert_eq!(b.swap(swap(1, 1, &[1, 5], &[3], "a"), at(1)), Err(SwapRefusal::NotHeld(vec![5])));
+    assert_eq!(b.swap(swap(1, 1, &[1, 2], &[], "a"), at(1)), Err(SwapRefusal::Seats(HoldRefusal::NoSuchSeat)));
+    assert_eq!(b.swap(swap(1, 1, &[], &[3, 4, 6], "a"), at(1)), Err(SwapRefusal::Seats(HoldRefusal::OverLimit)));
+    assert_eq!(b.swap(swap(1, 2, &[1], &[3], "a"), at(1)), Err(SwapRefusal::Gone(HoldGone::NotFound)));
+    assert_eq!(b.audit(), before);
+    let swapped = b.swap(swap(1, 1, &[2], &[0, 3, 4], "a"), at(1)).unwrap();
+    assert_eq!((swapped.seats.as_slice(), swapped.until), (&[0, 1, 3, 4][..], first.until));
+    assert!(swapped.fence > first.fence);
+    let told = b.changes_after(before.version).unwrap();
+    let held = |s| (s, SeatState::Held);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].seats, [(2, SeatState::Available), held(0), held(3), held(4)]);
+    assert_eq!(b.swap(swap(1, 1, &[2], &[0, 3, 4], "a"), at(2)), Ok(swapped));
+    let reused = b.swap(swap(1, 1, &[0], &[7], "a"), at(2));
+    assert_eq!(reused, Err(SwapRefusal::Seats(HoldRefusal::KeyReused)));
+}
+
+#[test]
+fn only_free_seats_are_blocked_and_only_blocked_ones_unblocked() {
+    let mut b = book();
+    b.hold(ask(1, 1, &[1]), at(0)).unwrap();
+    assert_eq!(b.block(&[0, 1], at(1)), Err(BlockRefusal::Taken(vec![1])));
+    assert_eq!(b.block(&[0, 8], at(1)), Err(BlockRefusal::NoSuchSeat));
+    b.block(&[0, 2], at(1)).unwrap();
+    let version = b.version();
+    b.block(&[0, 2], at(1)).unwrap();
+    assert_eq!(b.version(), version, "blocking twice announces once");
+    assert_eq!(b.hold(ask(2, 2, &[0]), at(1)), Err(HoldRefusal::Taken(vec![0])));
+    b.unblock(&[0, 1, 3, 8]);
+    assert_eq!(b.changes_after(version).unwrap()[0].seats, [(0, SeatState::Available)]);
+    // What has ended is not in the way.
+    b.block(&[1], at(100)).unwrap();
+}
+
+#[test]
+fn a_correction_spares_live_holds_and_what_changed_meanwhile() {
+    let mut b = book();
+    b.hold(ask(1, 1, &[1]), at(0)).unwrap();
+    let read = b.version();
+    b.block(&[2], at(1)).unwrap();
+    let wanted = [
+        Correction::Free(1),
+        Correction::Free(2),
+        Correction::Claim(claim(3, 9, 3, true)),
+        Correction::Claim(claim(4, 8, 3, false)),
+        Correction::Free(5),
+        Correction::Block(6),
+    ];
+    assert_eq!(b.correct(Some(read - 5), &wanted, at(1)), [], "too long ago to know");
+    let before = b.version();
+    assert_eq!(b.correct(Some(read), &wanted, at(1)), [3, 4, 6]);
+    assert_eq!(b.version(), before + 1);
+    assert_eq!(b.hold_at(hold_id(8), at(1)).unwrap().order_id(), Some(order_id(8)));
+    assert_eq!(b.count(user(3)), 2);
+    // What nobody bought is freed, with its buyer's count.
+    assert_eq!(b.correct(None, &[Correction::Free(3)], at(1)), [3]);
+    assert_eq!(b.count(user(3)), 1);
+}
+
+#[test]
 fn a_reader_from_before_a_load_needs_a_snapshot() {
     let mut old = book();
     old.hold(ask(1, 1, &[2]), at(0)).unwrap();
-    let mut new = SeatBook::load(SEATS, &[Claim { seat: 2, sold: true }], 0, at(5));
+    let load = Load { seat_count: SEATS, claims: vec![claim(2, 1, 1, true)], ..Load::default() };
+    let mut new = SeatBook::load(&load, at(5));
     assert_eq!(new.changes_after(old.snapshot().version), None);
     assert_eq!(new.snapshot().seats[2], SeatState::Sold);
     let v = new.snapshot().version;
@@ -115,21 +282,33 @@ fn a_reader_from_before_a_load_needs_a_snapshot() {
 #[derive(Clone, Debug)]
 enum Step {
     Hold(u8, u8, Vec<u32>),
+    Swap(u8, u8, Vec<u32>, Vec<u32>),
+    Extend(u8, u8),
     Release(u8, u8),
     Order(u8, u8),
-    Sell(u8, u8),
-    GiveBack(u8, u8),
+    Undo(u8, u8),
+    Settle(u8, u8, Vec<u32>, SeatState),
+    Block(Vec<u32>),
+    Unblock(Vec<u32>),
+    Correct(u32, u8, u8),
     Wait(i64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let seats = prop::collection::btree_set(0..SEATS, 1..4).prop_map(|s| s.into_iter().collect());
+    let seats = || prop::collection::btree_set(0..SEATS, 1..4).prop_map(|s| s.into_iter().collect::<Vec<_>>());
+    let (h, u) = (|| 0u8..20, || 0u8..3);
+    let state = prop::sample::select(vec![SeatState::Sold, SeatState::Available]);
     prop_oneof![
-        4 => (0u8..20, 0u8..3, seats).prop_map(|(h, u, s)| Step::Hold(h, u, s)),
-        1 => (0u8..20, 0u8..3).prop_map(|(h, u)| Step::Release(h, u)),
-        2 => (0u8..20, 0u8..3).prop_map(|(h, u)| Step::Order(h, u)),
-        1 => (0u8..20, 0u8..3).prop_map(|(h, u)| Step::Sell(h, u)),
-        1 => (0u8..20, 0u8..3).prop_map(|(h, u)| Step::GiveBack(h, u)),
+        4 => (h(), u(), seats()).prop_map(|(h, u, s)| Step::Hold(h, u, s)),
+        2 => (h(), u(), seats(), seats()).prop_map(|(h, u, give, take)| Step::Swap(h, u, give, take)),
+        1 => (h(), u()).prop_map(|(h, u)| Step::Extend(h, u)),
+        1 => (h(), u()).prop_map(|(h, u)| Step::Release(h, u)),
+        2 => (h(), u()).prop_map(|(h, u)| Step::Order(h, u)),
+        1 => (h(), u()).prop_map(|(h, u)| Step::Undo(h, u)),
+        3 => (h(), u(), seats(), state).prop_map(|(h, u, s, state)| Step::Settle(h, u, s, state)),
+        1 => seats().prop_map(Step::Block),
+        1 => seats().prop_map(Step::Unblock),
+        1 => (0..SEATS, h(), 0u8..4).prop_map(|(s, h, kind)| Step::Correct(s, h, kind)),
         1 => (0i64..80).prop_map(Step::Wait),
     ]
 }
@@ -140,29 +319,57 @@ proptest! {
         let mut b = book();
         let start = b.snapshot();
         let mut now = 0;
-        for s in steps {
+        // Each hold is of one buyer and becomes one order.
+        let id = |h: u8, u: u8| h * 3 + u;
+        for (n, s) in steps.into_iter().enumerate() {
             match s {
-                Step::Hold(h, u, seats) => { let _ = b.hold(ask(h * 3 + u, u, &seats), at(now)); }
-                Step::Release(h, u) => { let _ = b.release(hold_id(h * 3 + u), user(u), at(now)); }
-                Step::Order(h, u) => { let _ = b.order(hold_id(h * 3 + u), user(u), order_id(h), at(now)); }
-                Step::Sell(h, u) | Step::GiveBack(h, u) => {
-                    let ordered = b.holds.get(&hold_id(h * 3 + u)).filter(|x| x.order.is_some()).cloned();
-                    if let Some(hold) = ordered {
-                        let state = if matches!(s, Step::Sell(..)) { SeatState::Sold } else { SeatState::Available };
-                        b.settle(hold.id, &hold.seats, state);
-                    }
+                // An id is used once; one that SQL knows may be there already.
+                Step::Hold(h, u, _) if b.holds.contains_key(&hold_id(id(h, u))) => {}
+                Step::Hold(h, u, seats) => { let _ = b.hold(ask(id(h, u), u, &seats), at(now)); }
+                Step::Swap(h, u, give, take) => {
+                    let _ = b.swap(swap(id(h, u), u, &give, &take, &format!("swap {n}")), at(now));
+                }
+                Step::Extend(h, u) => { let _ = b.extend(extend(id(h, u), u, &format!("extend {n}")), at(now)); }
+                Step::Release(h, u) => { let _ = b.release(release(id(h, u), u, &format!("release {n}")), at(now)); }
+                Step::Order(h, u) => { let _ = b.order(hold_id(id(h, u)), user(u), order_id(id(h, u)), at(now)); }
+                Step::Undo(h, u) => b.undo_order(hold_id(id(h, u)), order_id(id(h, u))),
+                Step::Settle(h, u, seats, state) => {
+                    b.settle(hold_id(id(h, u)), order_id(id(h, u)), user(u), &seats, state);
+                }
+                Step::Block(seats) => { let _ = b.block(&seats, at(now)); }
+                Step::Unblock(seats) => b.unblock(&seats),
+                Step::Correct(seat, h, kind) => {
+                    let correction = match kind {
+                        0 => Correction::Free(seat),
+                        1 => Correction::Block(seat),
+                        kind => Correction::Claim(claim(seat, id(h, h % 3), h % 3, kind == 2)),
+                    };
+                    b.correct(None, &[correction], at(now));
                 }
                 Step::Wait(ms) => { now += ms; b.expire(at(now)); }
             }
-            // No seat is in two holds, and every held seat is in one.
-            let mut held = vec![0; SEATS as usize];
+            // A seat is held by the one hold that has it, sold to the one order that bought it, or nobody's; and the
+            // counts are what their buyers have.
+            let mut owners = vec![Vec::new(); SEATS as usize];
+            let mut counts: HashMap<UserId, usize> = HashMap::new();
             for hold in b.holds.values() {
-                for &i in &hold.seats { held[i as usize] += 1; }
+                prop_assert!(!hold.seats.is_empty() && hold.seats.is_sorted());
+                *counts.entry(hold.user).or_default() += hold.seats.len();
+                for &i in &hold.seats { owners[i as usize].push(SeatState::Held); }
             }
+            for sale in b.sales.values() {
+                prop_assert!(!sale.seats.is_empty());
+                *counts.entry(sale.user).or_default() += sale.seats.len();
+                for &i in &sale.seats { owners[i as usize].push(SeatState::Sold); }
+            }
+            prop_assert_eq!(&counts, &b.counts);
             let snapshot = b.snapshot();
-            for (count, state) in held.iter().zip(&snapshot.seats) {
-                prop_assert_eq!(*count, i32::from(*state == SeatState::Held));
+            for (owner, state) in owners.iter().zip(&snapshot.seats) {
+                let free = matches!(state, SeatState::Available | SeatState::Blocked);
+                prop_assert_eq!(owner, &if free { vec![] } else { vec![*state] });
             }
+            let ends: BTreeSet<_> = b.holds.values().filter(|h| h.order.is_none()).map(|h| (h.until, h.id)).collect();
+            prop_assert_eq!(&ends, &b.by_end);
             // The changes since the start, applied to the first snapshot, give the state now: no gap, no repeat.
             let mut replay = start.seats.clone();
             let mut version = start.version;

@@ -69,6 +69,9 @@ pub struct CancelRequest {
     /// Why, for the provider's record. Up to 200 characters.
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
+    /// How much to give back, in won; positive. Absent: all that is left and not yet on its way back.
+    #[prost(int64, optional, tag = "4")]
+    pub amount_krw: ::core::option::Option<i64>,
 }
 /// What came of it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -82,6 +85,12 @@ pub struct CancelResponse {
     /// The provider's message, when it gave one.
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
+    /// How much this command gives back, in won; 0 where nothing was left to give back, or nothing was taken.
+    #[prost(int64, tag = "4")]
+    pub amount_krw: i64,
+    /// How much of the money taken is still here, in won.
+    #[prost(int64, tag = "5")]
+    pub left_krw: i64,
 }
 /// Which payment.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -129,6 +138,9 @@ pub struct Payment {
     /// True when a person has to look at it: the provider gave no usable answer for too long.
     #[prost(bool, tag = "12")]
     pub open_case: bool,
+    /// How much of the money taken is still here, in won; 0 before it is taken.
+    #[prost(int64, tag = "13")]
+    pub left_krw: i64,
 }
 /// From where to read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -137,7 +149,17 @@ pub struct WatchResultsRequest {
     #[prost(int64, tag = "1")]
     pub after_offset: i64,
 }
-/// Something final that happened to a payment.
+/// How far the reader has come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AckResultsRequest {
+    /// The highest offset the reader has stored.
+    #[prost(int64, tag = "1")]
+    pub offset: i64,
+}
+/// It is noted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AckResultsResponse {}
+/// Money that moved, or that never will.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PaymentResult {
     /// 1, 2, 3 and so on without a gap, in the order of commit.
@@ -167,7 +189,242 @@ pub struct PaymentResult {
     /// When it was stored (UTC milliseconds).
     #[prost(int64, tag = "9")]
     pub occurred_at_ms: i64,
+    /// Of REFUNDED: the request id of the Cancel that asked for it; empty where the provider gave money back of its own accord.
+    #[prost(string, tag = "10")]
+    pub request_id: ::prost::alloc::string::String,
+    /// How much of the money taken is still here after this, in won.
+    #[prost(int64, tag = "11")]
+    pub left_krw: i64,
 }
+/// Which payments. Each filter left out matches everything.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPaymentsRequest {
+    /// The buyer, a UUID; empty: any.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The order, a UUID; empty: any.
+    #[prost(string, tag = "2")]
+    pub order_id: ::prost::alloc::string::String,
+    /// Where they stand; none: anywhere.
+    #[prost(enumeration = "PaymentState", repeated, tag = "3")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// Prepared at or after this time (UTC milliseconds).
+    #[prost(int64, optional, tag = "4")]
+    pub from_ms: ::core::option::Option<i64>,
+    /// Prepared before this time (UTC milliseconds).
+    #[prost(int64, optional, tag = "5")]
+    pub before_ms: ::core::option::Option<i64>,
+    /// No more payments than this, over all pages; 0: all.
+    #[prost(int64, tag = "6")]
+    pub limit: i64,
+    /// Where an earlier list stopped: its `next_cursor`; empty: from the newest.
+    #[prost(string, tag = "7")]
+    pub cursor: ::prost::alloc::string::String,
+}
+/// One page of payments.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPaymentsResponse {
+    /// Newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub payments: ::prost::alloc::vec::Vec<Payment>,
+    /// Where to go on after this page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_cursor: ::prost::alloc::string::String,
+}
+/// Which time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBalancesRequest {
+    /// Entries booked up to and at this time count (UTC milliseconds); absent: all.
+    #[prost(int64, optional, tag = "1")]
+    pub at_ms: ::core::option::Option<i64>,
+}
+/// The accounts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetBalancesResponse {
+    /// Every account that was ever booked to.
+    #[prost(message, repeated, tag = "1")]
+    pub balances: ::prost::alloc::vec::Vec<AccountBalance>,
+    /// Their sum: zero, or the books are wrong.
+    #[prost(int64, tag = "2")]
+    pub sum_krw: i64,
+}
+/// One account.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountBalance {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub account: ::prost::alloc::string::String,
+    /// ISO 4217.
+    #[prost(string, tag = "2")]
+    pub currency: ::prost::alloc::string::String,
+    /// What it holds, in the currency's smallest unit.
+    #[prost(int64, tag = "3")]
+    pub balance: i64,
+}
+/// Which entries.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLedgerEntriesRequest {
+    /// The last entry the reader has seen; 0 for all.
+    #[prost(int64, tag = "1")]
+    pub after_entry: i64,
+    /// Of one order, a UUID; empty: any.
+    #[prost(string, tag = "2")]
+    pub order_id: ::prost::alloc::string::String,
+    /// No more entries than this, over all pages; 0: all.
+    #[prost(int64, tag = "3")]
+    pub limit: i64,
+}
+/// One page of entries.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListLedgerEntriesResponse {
+    /// In the order they were booked.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<LedgerEntry>,
+}
+/// One side of a booking.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LedgerEntry {
+    /// 1, 2, 3 and so on.
+    #[prost(int64, tag = "1")]
+    pub entry: i64,
+    /// The order, a UUID.
+    #[prost(string, tag = "2")]
+    pub order_id: ::prost::alloc::string::String,
+    /// What it was booked for.
+    #[prost(enumeration = "LedgerMovement", tag = "3")]
+    pub movement: i32,
+    /// Of a refund: which cancel of the payment, from 1; of a capture 0.
+    #[prost(int64, tag = "4")]
+    pub number: i64,
+    /// The account.
+    #[prost(string, tag = "5")]
+    pub account: ::prost::alloc::string::String,
+    /// ISO 4217.
+    #[prost(string, tag = "6")]
+    pub currency: ::prost::alloc::string::String,
+    /// In the currency's smallest unit; never 0.
+    #[prost(int64, tag = "7")]
+    pub amount: i64,
+    /// When it was booked (UTC milliseconds).
+    #[prost(int64, tag = "8")]
+    pub created_at_ms: i64,
+}
+/// Which day.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReconcileRequest {
+    /// The day in Seoul, as YYYY-MM-DD.
+    #[prost(string, tag = "1")]
+    pub day: ::prost::alloc::string::String,
+}
+/// What came of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReconcileResponse {
+    /// The day.
+    #[prost(string, tag = "1")]
+    pub day: ::prost::alloc::string::String,
+    /// Captures and refunds the ledger has on the day.
+    #[prost(int64, tag = "2")]
+    pub movements: i64,
+    /// Rows the provider's settlement has for the day.
+    #[prost(int64, tag = "3")]
+    pub settlement_rows: i64,
+    /// Differences found; each is an open case.
+    #[prost(int64, tag = "4")]
+    pub differences: i64,
+    /// Cases closed because the difference has gone away.
+    #[prost(int64, tag = "5")]
+    pub closed: i64,
+    /// The sum of the whole ledger: zero, or the books are wrong.
+    #[prost(int64, tag = "6")]
+    pub ledger_sum_krw: i64,
+    /// Ledger entries that were not yet part of the sum checked before.
+    #[prost(int64, tag = "7")]
+    pub new_entries: i64,
+    /// When it was compared (UTC milliseconds).
+    #[prost(int64, tag = "8")]
+    pub compared_at_ms: i64,
+}
+/// Which reports.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListReconciliationsRequest {
+    /// Days before this one, as YYYY-MM-DD; empty: from the newest.
+    #[prost(string, tag = "1")]
+    pub before_day: ::prost::alloc::string::String,
+}
+/// At most 100 reports.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListReconciliationsResponse {
+    /// Newest day first.
+    #[prost(message, repeated, tag = "1")]
+    pub reports: ::prost::alloc::vec::Vec<ReconcileResponse>,
+}
+/// Which cases.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCasesRequest {
+    /// Closed ones too.
+    #[prost(bool, tag = "1")]
+    pub closed: bool,
+    /// The last case the reader has seen; 0 for all.
+    #[prost(int64, tag = "2")]
+    pub after_case: i64,
+}
+/// At most 100 cases.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListCasesResponse {
+    /// In the order they were first opened.
+    #[prost(message, repeated, tag = "1")]
+    pub cases: ::prost::alloc::vec::Vec<Case>,
+}
+/// Something a person has to look at, with what is needed to do so.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Case {
+    /// Its number.
+    #[prost(int64, tag = "1")]
+    pub case: i64,
+    /// Why.
+    #[prost(enumeration = "CaseKind", tag = "2")]
+    pub kind: i32,
+    /// The order, a UUID; empty where none is known.
+    #[prost(string, tag = "3")]
+    pub order_id: ::prost::alloc::string::String,
+    /// What it is about within the order: the provider's name of a movement, or the request id of a command.
+    #[prost(string, tag = "4")]
+    pub subject: ::prost::alloc::string::String,
+    /// What is wrong, as a sentence.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// What we have, in won.
+    #[prost(int64, tag = "6")]
+    pub ours_krw: i64,
+    /// What the provider has, in won.
+    #[prost(int64, tag = "7")]
+    pub theirs_krw: i64,
+    /// When it was opened (UTC milliseconds).
+    #[prost(int64, tag = "8")]
+    pub opened_at_ms: i64,
+    /// When it was closed (UTC milliseconds); 0: open.
+    #[prost(int64, tag = "9")]
+    pub closed_at_ms: i64,
+    /// What the person who closed it wrote.
+    #[prost(string, tag = "10")]
+    pub note: ::prost::alloc::string::String,
+    /// The payment as it stands now, where there is one.
+    #[prost(message, optional, tag = "11")]
+    pub payment: ::core::option::Option<Payment>,
+}
+/// Which case is closed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CloseCaseRequest {
+    /// Its number.
+    #[prost(int64, tag = "1")]
+    pub case: i64,
+    /// Why it may be closed. 1 to 200 characters.
+    #[prost(string, tag = "2")]
+    pub note: ::prost::alloc::string::String,
+}
+/// It is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CloseCaseResponse {}
 /// Where a payment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -178,13 +435,13 @@ pub enum PaymentState {
     Prepared = 1,
     /// The provider was, or is about to be, asked to take the money; what came of it is not known yet.
     Confirming = 2,
-    /// The money was taken.
+    /// The money was taken. Parts of it may have been given back: `Payment.left_krw` says what is left.
     Approved = 3,
     /// No money was taken and none will be.
     Declined = 4,
     /// A refund was, or is about to be, asked for; what came of it is not known yet.
     Refunding = 5,
-    /// The money was given back.
+    /// All of the money was given back.
     Refunded = 6,
 }
 impl PaymentState {
@@ -260,7 +517,7 @@ impl PaymentOutcome {
 pub enum CancelOutcome {
     /// Never sent.
     Unspecified = 0,
-    /// The money was given back.
+    /// What was asked for was given back.
     Refunded = 1,
     /// No money had been taken, and none will be.
     NotCharged = 2,
@@ -301,7 +558,7 @@ pub enum ResultKind {
     Approved = 1,
     /// No money was taken and none will be.
     Declined = 2,
-    /// The money was given back.
+    /// Money was given back: all of it, or the part one cancel asked for.
     Refunded = 3,
 }
 impl ResultKind {
@@ -328,6 +585,76 @@ impl ResultKind {
         }
     }
 }
+/// What an entry was booked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LedgerMovement {
+    /// Never sent.
+    Unspecified = 0,
+    /// Money was taken from the buyer.
+    Capture = 1,
+    /// Money was given back to the buyer.
+    Refund = 2,
+}
+impl LedgerMovement {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LEDGER_MOVEMENT_UNSPECIFIED",
+            Self::Capture => "LEDGER_MOVEMENT_CAPTURE",
+            Self::Refund => "LEDGER_MOVEMENT_REFUND",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LEDGER_MOVEMENT_UNSPECIFIED" => Some(Self::Unspecified),
+            "LEDGER_MOVEMENT_CAPTURE" => Some(Self::Capture),
+            "LEDGER_MOVEMENT_REFUND" => Some(Self::Refund),
+            _ => None,
+        }
+    }
+}
+/// Why a person has to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CaseKind {
+    /// Never sent.
+    Unspecified = 0,
+    /// The provider has not said for too long what became of money.
+    Outcome = 1,
+    /// Ledger, payments and provider do not agree.
+    Difference = 2,
+    /// A command that can never be done was refused and put aside.
+    Command = 3,
+}
+impl CaseKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CASE_KIND_UNSPECIFIED",
+            Self::Outcome => "CASE_KIND_OUTCOME",
+            Self::Difference => "CASE_KIND_DIFFERENCE",
+            Self::Command => "CASE_KIND_COMMAND",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CASE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "CASE_KIND_OUTCOME" => Some(Self::Outcome),
+            "CASE_KIND_DIFFERENCE" => Some(Self::Difference),
+            "CASE_KIND_COMMAND" => Some(Self::Command),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod payment_service_client {
     #![allow(
@@ -341,7 +668,8 @@ pub mod payment_service_client {
     use tonic::codegen::http::Uri;
     /// Takes money for orders, gives it back, and tells what became of it.
     ///
-    /// Refusals carry a machine-readable code in the metadata key `nugul-error-code`.
+    /// Refusals carry a machine-readable code: as the reason of a google.rpc.ErrorInfo of the domain `payment.nugul` in the status's
+    /// details, and in the metadata key `nugul-error-code`. A field that is not valid is named in a google.rpc.BadRequest.
     #[derive(Debug, Clone)]
     pub struct PaymentServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -463,7 +791,10 @@ pub mod payment_service_client {
                 .insert(GrpcMethod::new("nugul.payment.v1.PaymentService", "Confirm"));
             self.inner.unary(req, path, codec).await
         }
-        /// Gives all of it back, or makes sure that it is never taken.
+        /// Gives back all that is left or a part of it, or makes sure that the money is never taken. Idempotent by request id.
+        /// Several cancels of one payment never give back more than was taken: a part above what is left is
+        /// FAILED_PRECONDITION (`amount_exceeds_left`), a part of money that was not taken `payment_not_taken`. Cancels of one
+        /// payment are done one after the other. Each that moves money has one result of its own on WatchResults.
         pub async fn cancel(
             &mut self,
             request: impl tonic::IntoRequest<super::CancelRequest>,
@@ -509,7 +840,8 @@ pub mod payment_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Every result after an offset, and then each new one as it is stored. Stays open.
+        /// Every result after an offset, and then each new one as it is stored. Stays open. An offset that was never given out is
+        /// FAILED_PRECONDITION (`offset_unknown`).
         pub async fn watch_results(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchResultsRequest>,
@@ -535,6 +867,226 @@ pub mod payment_service_client {
                     GrpcMethod::new("nugul.payment.v1.PaymentService", "WatchResults"),
                 );
             self.inner.server_streaming(req, path, codec).await
+        }
+        /// Says that the reader has stored every result up to an offset. Idempotent. An offset that was never given out is
+        /// FAILED_PRECONDITION (`offset_unknown`).
+        pub async fn ack_results(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AckResultsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AckResultsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nugul.payment.v1.PaymentService/AckResults",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("nugul.payment.v1.PaymentService", "AckResults"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Payments that match, newest first, in pages; each page says where to go on.
+        pub async fn list_payments(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPaymentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ListPaymentsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nugul.payment.v1.PaymentService/ListPayments",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("nugul.payment.v1.PaymentService", "ListPayments"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// What every account of the ledger held at a time, and that it sums to zero.
+        pub async fn get_balances(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetBalancesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBalancesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nugul.payment.v1.PaymentService/GetBalances",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("nugul.payment.v1.PaymentService", "GetBalances"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The ledger's entries in their order, in pages.
+        pub async fn list_ledger_entries(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLedgerEntriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ListLedgerEntriesResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nugul.payment.v1.PaymentService/ListLedgerEntries",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "nugul.payment.v1.PaymentService",
+                        "ListLedgerEntries",
+                    ),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Compares one day's ledger with the provider's settlement and with the payments. Differences become open cases; cases
+        /// of the day that have gone away are closed. Safe to repeat. Each day is compared without being asked for when the next
+        /// one is five hours old in Seoul, and again every day while it has differences.
+        pub async fn reconcile(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReconcileRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReconcileResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nugul.payment.v1.PaymentService/Reconcile",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nugul.payment.v1.PaymentService", "Reconcile"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What came of comparing each day when it was last compared, newest day first.
+        pub async fn list_reconciliations(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListReconciliationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReconciliationsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nugul.payment.v1.PaymentService/ListReconciliations",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "nugul.payment.v1.PaymentService",
+                        "ListReconciliations",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What a person has to look at, oldest first.
+        pub async fn list_cases(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListCasesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCasesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nugul.payment.v1.PaymentService/ListCases",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nugul.payment.v1.PaymentService", "ListCases"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A person has looked at a case. Idempotent. The case of an outcome that is still open cannot be closed:
+        /// FAILED_PRECONDITION (`outcome_open`); the provider is asked again, and with its answer the case closes by itself.
+        pub async fn close_case(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CloseCaseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseCaseResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nugul.payment.v1.PaymentService/CloseCase",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nugul.payment.v1.PaymentService", "CloseCase"));
+            self.inner.unary(req, path, codec).await
         }
     }
 }
@@ -563,7 +1115,10 @@ pub mod payment_service_server {
             &self,
             request: tonic::Request<super::ConfirmRequest>,
         ) -> std::result::Result<tonic::Response<super::ConfirmResponse>, tonic::Status>;
-        /// Gives all of it back, or makes sure that it is never taken.
+        /// Gives back all that is left or a part of it, or makes sure that the money is never taken. Idempotent by request id.
+        /// Several cancels of one payment never give back more than was taken: a part above what is left is
+        /// FAILED_PRECONDITION (`amount_exceeds_left`), a part of money that was not taken `payment_not_taken`. Cancels of one
+        /// payment are done one after the other. Each that moves money has one result of its own on WatchResults.
         async fn cancel(
             &self,
             request: tonic::Request<super::CancelRequest>,
@@ -579,7 +1134,8 @@ pub mod payment_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Every result after an offset, and then each new one as it is stored. Stays open.
+        /// Every result after an offset, and then each new one as it is stored. Stays open. An offset that was never given out is
+        /// FAILED_PRECONDITION (`offset_unknown`).
         async fn watch_results(
             &self,
             request: tonic::Request<super::WatchResultsRequest>,
@@ -587,10 +1143,94 @@ pub mod payment_service_server {
             tonic::Response<Self::WatchResultsStream>,
             tonic::Status,
         >;
+        /// Says that the reader has stored every result up to an offset. Idempotent. An offset that was never given out is
+        /// FAILED_PRECONDITION (`offset_unknown`).
+        async fn ack_results(
+            &self,
+            request: tonic::Request<super::AckResultsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AckResultsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ListPayments method.
+        type ListPaymentsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ListPaymentsResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Payments that match, newest first, in pages; each page says where to go on.
+        async fn list_payments(
+            &self,
+            request: tonic::Request<super::ListPaymentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ListPaymentsStream>,
+            tonic::Status,
+        >;
+        /// What every account of the ledger held at a time, and that it sums to zero.
+        async fn get_balances(
+            &self,
+            request: tonic::Request<super::GetBalancesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBalancesResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ListLedgerEntries method.
+        type ListLedgerEntriesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::ListLedgerEntriesResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The ledger's entries in their order, in pages.
+        async fn list_ledger_entries(
+            &self,
+            request: tonic::Request<super::ListLedgerEntriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ListLedgerEntriesStream>,
+            tonic::Status,
+        >;
+        /// Compares one day's ledger with the provider's settlement and with the payments. Differences become open cases; cases
+        /// of the day that have gone away are closed. Safe to repeat. Each day is compared without being asked for when the next
+        /// one is five hours old in Seoul, and again every day while it has differences.
+        async fn reconcile(
+            &self,
+            request: tonic::Request<super::ReconcileRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReconcileResponse>,
+            tonic::Status,
+        >;
+        /// What came of comparing each day when it was last compared, newest day first.
+        async fn list_reconciliations(
+            &self,
+            request: tonic::Request<super::ListReconciliationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReconciliationsResponse>,
+            tonic::Status,
+        >;
+        /// What a person has to look at, oldest first.
+        async fn list_cases(
+            &self,
+            request: tonic::Request<super::ListCasesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCasesResponse>,
+            tonic::Status,
+        >;
+        /// A person has looked at a case. Idempotent. The case of an outcome that is still open cannot be closed:
+        /// FAILED_PRECONDITION (`outcome_open`); the provider is asked again, and with its answer the case closes by itself.
+        async fn close_case(
+            &self,
+            request: tonic::Request<super::CloseCaseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseCaseResponse>,
+            tonic::Status,
+        >;
     }
     /// Takes money for orders, gives it back, and tells what became of it.
     ///
-    /// Refusals carry a machine-readable code in the metadata key `nugul-error-code`.
+    /// Refusals carry a machine-readable code: as the reason of a google.rpc.ErrorInfo of the domain `payment.nugul` in the status's
+    /// details, and in the metadata key `nugul-error-code`. A field that is not valid is named in a google.rpc.BadRequest.
     #[derive(Debug)]
     pub struct PaymentServiceServer<T> {
         inner: Arc<T>,
@@ -889,6 +1529,371 @@ pub mod payment_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nugul.payment.v1.PaymentService/AckResults" => {
+                    #[allow(non_camel_case_types)]
+                    struct AckResultsSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::UnaryService<super::AckResultsRequest>
+                    for AckResultsSvc<T> {
+                        type Response = super::AckResultsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AckResultsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::ack_results(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AckResultsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nugul.payment.v1.PaymentService/ListPayments" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPaymentsSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::ServerStreamingService<super::ListPaymentsRequest>
+                    for ListPaymentsSvc<T> {
+                        type Response = super::ListPaymentsResponse;
+                        type ResponseStream = T::ListPaymentsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPaymentsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::list_payments(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPaymentsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nugul.payment.v1.PaymentService/GetBalances" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetBalancesSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::UnaryService<super::GetBalancesRequest>
+                    for GetBalancesSvc<T> {
+                        type Response = super::GetBalancesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetBalancesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::get_balances(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetBalancesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nugul.payment.v1.PaymentService/ListLedgerEntries" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLedgerEntriesSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::ServerStreamingService<
+                        super::ListLedgerEntriesRequest,
+                    > for ListLedgerEntriesSvc<T> {
+                        type Response = super::ListLedgerEntriesResponse;
+                        type ResponseStream = T::ListLedgerEntriesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLedgerEntriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::list_ledger_entries(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLedgerEntriesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nugul.payment.v1.PaymentService/Reconcile" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReconcileSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::UnaryService<super::ReconcileRequest>
+                    for ReconcileSvc<T> {
+                        type Response = super::ReconcileResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReconcileRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::reconcile(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReconcileSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nugul.payment.v1.PaymentService/ListReconciliations" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListReconciliationsSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::UnaryService<super::ListReconciliationsRequest>
+                    for ListReconciliationsSvc<T> {
+                        type Response = super::ListReconciliationsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListReconciliationsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::list_reconciliations(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListReconciliationsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nugul.payment.v1.PaymentService/ListCases" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListCasesSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::UnaryService<super::ListCasesRequest>
+                    for ListCasesSvc<T> {
+                        type Response = super::ListCasesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListCasesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::list_cases(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListCasesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nugul.payment.v1.PaymentService/CloseCase" => {
+                    #[allow(non_camel_case_types)]
+                    struct CloseCaseSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::UnaryService<super::CloseCaseRequest>
+                    for CloseCaseSvc<T> {
+                        type Response = super::CloseCaseResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CloseCaseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::close_case(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CloseCaseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
