@@ -1,18 +1,26 @@
 //! Seats kept in this process: a lock around each performance's [`SeatBook`].
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use nugul_domain::{
     HoldId, OrderId, PerformanceId, SeatIndex, SeatState, Timestamp, UserId,
-    seat_book::{Change, Claim, Hold, HoldGone, HoldRefusal, HoldRequest, SeatBook, Snapshot},
+    seat_book::{
+        Audit, BlockRefusal, Change, Correction, ExtendRefusal, ExtendRequest, Hold, HoldGone, HoldRefusal,
+        HoldRequest, Load, ReleaseRefusal, ReleaseRequest, SeatBook, Snapshot, SwapRefusal, SwapRequest,
+    },
 };
+use nugul_points::{Planted, planted};
 use tokio::sync::watch;
 
-use crate::Error;
+use crate::{
+    Error, ORDERED_POINTER_TTL_MS, POINTER_SPARE_MS,
+    held::{Account, Held},
+    pointers::Pointers,
+};
 
 /// Where the time comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -21,7 +29,9 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 #[derive(Clone)]
 pub struct MemorySeats {
     clock: Clock,
-    books: Arc<Mutex<HashMap<PerformanceId, Arc<Book>>>>,
+    books: Arc<Mutex<BTreeMap<PerformanceId, Arc<Book>>>>,
+    pointers: Arc<Mutex<Pointers>>,
+    held: Arc<Mutex<Held>>,
 }
 
 struct Book {
@@ -34,20 +44,9 @@ impl Book {
     fn step<T>(&self, work: impl FnOnce(&mut SeatBook) -> T) -> T {
         let mut book = lock(&self.seats);
         let out = work(&mut book);
-        self.version.send_if_modified(|known| {
-            let before = *known;
-            *known = version_from(&book, before);
-            *known != before
-        });
+        let now = book.version();
+        self.version.send_if_modified(|known| std::mem::replace(known, now) != now);
         out
-    }
-}
-
-/// The book's version, where `known` was its version before.
-fn version_from(book: &SeatBook, known: i64) -> i64 {
-    match book.changes_after(known) {
-        Some(changes) => changes.last().map_or(known, |c| c.version),
-        None => book.snapshot().version,
     }
 }
 
@@ -56,22 +55,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A hold that is live at `now`, or an order, which no clock ends.
-fn live(book: &SeatBook, id: HoldId, now: Timestamp) -> Option<&Hold> {
-    book.hold_at(id, Timestamp::from_millis(i64::MIN)).filter(|h| h.order.is_some() || h.until > now)
-}
-
 impl MemorySeats {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, books: Arc::default() }
+        Self { clock, books: Arc::default(), pointers: Arc::default(), held: Arc::default() }
+    }
+
+    #[cfg(feature = "simulation")]
+    pub(crate) fn lose_all(&self) {
+        lock(&self.books).clear();
+        *lock(&self.pointers) = Pointers::default();
+        *lock(&self.held) = Held::default();
     }
 
     fn book(&self, performance: PerformanceId) -> Result<Arc<Book>, Error> {
         lock(&self.books).get(&performance).cloned().ok_or(Error::NotLoaded)
     }
 
-    fn all(&self) -> Vec<(PerformanceId, Arc<Book>)> {
-        lock(&self.books).iter().map(|(p, b)| (*p, Arc::clone(b))).collect()
+    fn all(&self) -> Vec<Arc<Book>> {
+        lock(&self.books).values().cloned().collect()
     }
 
     fn step<T>(
@@ -82,19 +83,38 @@ impl MemorySeats {
         Ok(self.book(performance)?.step(|book| work(book, (self.clock)())))
     }
 
-    pub(crate) fn load(&self, performance: PerformanceId, seat_count: u32, claims: &[Claim], fence_floor: i64) {
+    pub(crate) fn load(&self, performance: PerformanceId, load: &Load) {
         lock(&self.books).entry(performance).or_insert_with(|| {
-            let book = SeatBook::load(seat_count, claims, fence_floor, (self.clock)());
-            Arc::new(Book { version: watch::Sender::new(book.snapshot().version), seats: Mutex::new(book) })
+            let book = SeatBook::load(load, (self.clock)());
+            for claim in load.claims.iter().filter(|c| !c.sold) {
+                self.point(claim.hold, performance, ORDERED_POINTER_TTL_MS);
+            }
+            Arc::new(Book { version: watch::Sender::new(book.version()), seats: Mutex::new(book) })
         });
     }
 
     pub(crate) fn snapshot(&self, performance: PerformanceId) -> Result<Snapshot, Error> {
+        if planted(Planted::AnnounceApart) {
+            let book = self.book(performance)?;
+            let version = *book.version.borrow();
+            return Ok(Snapshot { version, ..lock(&book.seats).snapshot() });
+        }
         self.step(performance, |book, _| book.snapshot())
     }
 
     pub(crate) fn changes_after(&self, performance: PerformanceId, version: i64) -> Result<Option<Vec<Change>>, Error> {
+        if planted(Planted::AnnounceApart) {
+            let book = self.book(performance)?;
+            let told = *book.version.borrow();
+            let changes = lock(&book.seats).changes_after(version);
+            return Ok(changes.map(|all| all.into_iter().filter(|c| c.version <= told).collect()));
+        }
         self.step(performance, |book, _| book.changes_after(version))
+    }
+
+    /// Remembers the performance of a hold.
+    fn point(&self, hold: HoldId, performance: PerformanceId, ttl_ms: i64) {
+        lock(&self.pointers).point(hold, performance, (self.clock)().plus_ms(ttl_ms));
     }
 
     pub(crate) fn hold(
@@ -102,12 +122,78 @@ impl MemorySeats {
         performance: PerformanceId,
         request: HoldRequest,
     ) -> Result<Result<Hold, HoldRefusal>, Error> {
+        let ttl_ms = request.ttl_ms;
+        let held = self.take(performance, request)?;
+        if let Ok(hold) = &held {
+            self.point(hold.id, performance, ttl_ms.saturating_add(POINTER_SPARE_MS));
+        }
+        Ok(held)
+    }
+
+    fn take(&self, performance: PerformanceId, request: HoldRequest) -> Result<Result<Hold, HoldRefusal>, Error> {
+        if planted(Planted::AnnounceApart) {
+            return Ok(lock(&self.book(performance)?.seats).hold(request, (self.clock)()));
+        }
         self.step(performance, |book, now| book.hold(request, now))
     }
 
-    pub(crate) fn find_hold(&self, id: HoldId) -> Option<(PerformanceId, Hold)> {
+    /// Tells what changed and was not told, which happens under [`Planted::AnnounceApart`] alone.
+    pub(crate) fn announce(&self, performance: PerformanceId) -> Result<(), Error> {
+        self.step(performance, |_, _| ())
+    }
+
+    pub(crate) fn swap(
+        &self,
+        performance: PerformanceId,
+        request: SwapRequest,
+    ) -> Result<Result<Hold, SwapRefusal>, Error> {
+        self.step(performance, |book, now| book.swap(request, now))
+    }
+
+    pub(crate) fn extend(
+        &self,
+        performance: PerformanceId,
+        request: ExtendRequest,
+    ) -> Result<Result<Hold, ExtendRefusal>, Error> {
+        let ttl_ms = request.ttl_ms;
+        let extended = self.step(performance, |book, now| book.extend(request, now))?;
+        if let Ok(hold) = &extended {
+            self.point(hold.id, performance, ttl_ms.saturating_add(POINTER_SPARE_MS));
+        }
+        Ok(extended)
+    }
+
+    pub(crate) fn answered(
+        &self,
+        performance: PerformanceId,
+        user: UserId,
+        key: &str,
+        digest: &str,
+    ) -> Result<Option<Result<Hold, HoldRefusal>>, Error> {
+        self.step(performance, |book, now| book.answered(user, key, digest, now))
+    }
+
+    pub(crate) fn count_held(
+        &self,
+        account: Account,
+        hold: HoldId,
+        seats: usize,
+        ttl_ms: i64,
+        limit: usize,
+    ) -> Option<usize> {
         let now = (self.clock)();
-        self.all().into_iter().find_map(|(p, book)| Some((p, live(&lock(&book.seats), id, now)?.clone())))
+        lock(&self.held).count(account, (hold, seats), now.plus_ms(ttl_ms), limit, now)
+    }
+
+    pub(crate) fn performance_of(&self, id: HoldId) -> Option<PerformanceId> {
+        lock(&self.pointers).get(id)
+    }
+
+    pub(crate) fn find_hold(&self, id: HoldId) -> Option<(PerformanceId, Hold)> {
+        let performance = self.performance_of(id)?;
+        let book = self.book(performance).ok()?;
+        let hold = lock(&book.seats).hold_at(id, (self.clock)())?.clone();
+        Some((performance, hold))
     }
 
     pub(crate) fn order(
@@ -117,51 +203,88 @@ impl MemorySeats {
         user: UserId,
         order: OrderId,
     ) -> Result<Result<Hold, HoldGone>, Error> {
-        self.step(performance, |book, now| book.order(hold, user, order, now))
+        let never = Timestamp::from_millis(i64::MIN);
+        let ordered = self.step(performance, |book, now| {
+            let now = if planted(Planted::ExpiredHoldSold) { never } else { now };
+            book.order(hold, user, order, now)
+        })?;
+        if ordered.is_ok() {
+            self.point(hold, performance, ORDERED_POINTER_TTL_MS);
+        }
+        Ok(ordered)
     }
 
     pub(crate) fn undo_order(&self, performance: PerformanceId, hold: HoldId, order: OrderId) -> Result<(), Error> {
-        self.step(performance, |book, now| {
-            let seats = live(book, hold, now).filter(|h| h.order == Some(order)).map(|h| h.seats.clone());
-            if let Some(seats) = seats {
-                book.settle(hold, &seats, SeatState::Available);
-            }
-        })
+        self.step(performance, |book, _| book.undo_order(hold, order))
     }
 
     pub(crate) fn release(
         &self,
         performance: PerformanceId,
-        hold: HoldId,
-        user: UserId,
-    ) -> Result<Result<(), HoldGone>, Error> {
-        self.step(performance, |book, now| book.release(hold, user, now))
+        request: ReleaseRequest,
+    ) -> Result<Result<(), ReleaseRefusal>, Error> {
+        self.step(performance, |book, now| book.release(request, now))
     }
 
     pub(crate) fn settle(
         &self,
         performance: PerformanceId,
         hold: HoldId,
+        order: OrderId,
+        user: UserId,
         seats: &[SeatIndex],
         state: SeatState,
     ) -> Result<(), Error> {
-        self.step(performance, |book, _| book.settle(hold, seats, state))
+        self.step(performance, |book, _| book.settle(hold, order, user, seats, state))
+    }
+
+    pub(crate) fn block(
+        &self,
+        performance: PerformanceId,
+        seats: &[SeatIndex],
+    ) -> Result<Result<(), BlockRefusal>, Error> {
+        self.step(performance, |book, now| book.block(seats, now))
+    }
+
+    pub(crate) fn unblock(&self, performance: PerformanceId, seats: &[SeatIndex]) -> Result<(), Error> {
+        self.step(performance, |book, _| book.unblock(seats))
+    }
+
+    pub(crate) fn audit(&self, performance: PerformanceId) -> Result<Audit, Error> {
+        self.step(performance, |book, _| book.audit())
+    }
+
+    pub(crate) fn correct(
+        &self,
+        performance: PerformanceId,
+        since: Option<i64>,
+        corrections: &[Correction],
+    ) -> Result<Vec<SeatIndex>, Error> {
+        let corrected = self.step(performance, |book, now| book.correct(since, corrections, now))?;
+        for correction in corrections {
+            if let Correction::Claim(claim) = correction
+                && !claim.sold
+                && corrected.contains(&claim.seat)
+            {
+                self.point(claim.hold, performance, ORDERED_POINTER_TTL_MS);
+            }
+        }
+        Ok(corrected)
+    }
+
+    pub(crate) fn performances(&self) -> Vec<PerformanceId> {
+        lock(&self.books).keys().copied().collect()
     }
 
     pub(crate) fn expire_due(&self) -> usize {
         let now = (self.clock)();
-        let freed = |book: Arc<Book>| {
-            book.step(|seats| {
-                if seats.next_end().is_none_or(|end| end > now) {
-                    return 0;
-                }
-                let before = *book.version.borrow();
-                seats.expire(now);
-                // Each hold that ended is one change.
-                usize::try_from(version_from(seats, before) - before).unwrap_or(0)
-            })
-        };
-        self.all().into_iter().map(|(_, book)| freed(book)).sum()
+        lock(&self.pointers).expire(now);
+        lock(&self.held).expire(now);
+        self.all().into_iter().map(|book| book.step(|seats| seats.expire(now))).sum()
+    }
+
+    pub(crate) fn forget(&self, performance: PerformanceId) {
+        lock(&self.books).remove(&performance);
     }
 
     pub(crate) async fn wait_change(

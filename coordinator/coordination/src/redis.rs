@@ -2,63 +2,85 @@
 //!
 //! The keys of a performance share its hash tag, so a script touches one slot:
 //!
-//! | key                         | what                                                        |
-//! |-----------------------------|-------------------------------------------------------------|
-//! | `nugul:{P}:meta`            | hash: version, fence; there exactly while the book is       |
-//! | `nugul:{P}:seats`           | string: a byte a seat, `0`–`3` as [`SeatState`]             |
-//! | `nugul:{P}:holds`           | hash: hold → `id\|user\|fence\|until\|order\|seats`         |
-//! | `nugul:{P}:ends`            | sorted set: hold by its end; orders are not in it           |
-//! | `nugul:{P}:users`           | hash: user → seats held or ordered                          |
-//! | `nugul:{P}:changes`         | stream: one entry a change, its id `version-0`              |
-//! | `nugul:{P}:key:USER:KEY`    | hash: the answer to an idempotency key, with a time to live |
-//! | `nugul:hold:HOLD`           | string: the performance of a hold, with a time to live      |
+//! | key                         | what                                                                 | a full stadium |
+//! |-----------------------------|----------------------------------------------------------------------|----------------|
+//! | `nugul:{P}:meta`            | hash: version, fence, soonest, history; buyer → seats held, ordered or bought |        1331424 |
+//! | `nugul:{P}:seats`           | string: a byte a seat, `0`–`3` as [`SeatState`]                      |          65640 |
+//! | `nugul:{P}:holds`           | hash: hold → `user\|fence\|until\|extended\|order\|since\|seats`      |        2851232 |
+//! | `nugul:{P}:ends`            | sorted set: hold by its end; orders are not in it                    |        2012992 |
+//! | `nugul:{P}:sales`           | hash: order → `user\|seats` it has bought                            |              - |
+//! | `nugul:{P}:changes`         | stream: one entry a change, id `version-0`, `c` = `state:seats;…`    |          43040 |
+//! | `nugul:{P}:key:USER:KEY`    | string: digest and answer for an idempotency key, with a time to live |        5872000 |
+//! | `nugul:hold:HOLD`           | string: the performance of a hold, with a time to live               |        2280000 |
+//! | `nugul:held:{E}:USER`       | sorted set: `hold\|seats` of a buyer in an event by end, where its limit is less than its performances' | - |
+//!
+//! `soonest` is a time before which no hold ends: until then no script looks for ended ones. The last column is bytes as
+//! `MEMORY USAGE` of Redis 7.0 tells them for 60,000 seats held in 15,000 holds of four by as many buyers
+//! (`examples/stadium.rs`); 14.5 MB in all.
+//!
+//! A server that starts, and a replica that becomes master, begin a history with a name of its own. A book remembers the
+//! history it was loaded in, and in another one it counts as not loaded: a new master may lack what the former one did
+//! last, and a server that restarted from its disk what it had not written. So the book is made anew from SQL, with versions
+//! and fences above all earlier ones: who watches gets a snapshot, holds not yet ordered are lost, and what was ordered is
+//! SQL's. A former master that does not know yet that it was replaced still takes holds; they are never orders that SQL
+//! takes together with those of the new master, because a seat is claimed there once and never with a lower fence.
+
+pub(crate) mod text;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt::Display,
-    str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use nugul_domain::{
-    HoldId, OrderId, PerformanceId, SeatIndex, SeatState, Timestamp, UserId,
+    EventId, HoldId, OrderId, PerformanceId, SeatIndex, SeatState, Timestamp, UserId,
     seat_book::{
-        Change, Claim, HISTORY_MAX, Hold, HoldGone, HoldRefusal, HoldRequest, IDEMPOTENCY_TTL_MS, SeatBook, Snapshot,
-        VERSIONS_PER_MS,
+        Audit, BlockRefusal, Change, Claim, Correction, ExtendRefusal, ExtendRequest, HISTORY_MAX, Hold, HoldGone,
+        HoldRefusal, HoldRequest, IDEMPOTENCY_TTL_MS, Load, ReleaseRefusal, ReleaseRequest, SeatBook, Snapshot,
+        SwapRefusal, SwapRequest, VERSIONS_PER_MS,
     },
 };
-use redis::{
-    AsyncCommands, Client, RedisResult, Script, ScriptInvocation,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
+use redis::Cmd;
 use tokio::{task::JoinSet, time::Instant};
 
-use crate::Error;
+use self::connection::{Call, Connection, Step};
+use crate::{Error, ORDERED_POINTER_TTL_MS, POINTER_SPARE_MS};
+use text::{change, commas, digit, done, gone, hold, indexes, nonsense, parse, refused, states, texts};
 
-/// How long any call to Redis may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) mod connection;
+
+pub use connection::url_error;
+
 /// Holds one script frees; more wait for the next one. Some milliseconds of Redis' time.
 const SWEEP_MAX: usize = 1_000;
-/// How soon another replica's hold is noticed to have ended should that replica not be there any more.
-const RECHECK: Duration = Duration::from_secs(1);
+/// Seats this near each other are read in one call.
+const SPAN_MAX: usize = 1_024;
+/// Arguments a script passes to one call; Lua's stack takes some thousands.
+const ARGUMENTS_MAX: usize = 1_000;
+/// How soon another replica's hold is known of, so that it ends in time should that replica not be there any more.
+const RECHECK: Duration = Duration::from_secs(5);
 /// How long a performance without holds is looked after once nobody asks about it.
 const IDLE: Duration = Duration::from_mins(10);
 /// Performances whose holds are expired at the same time.
 const EXPIRE_CONCURRENCY: usize = 32;
+/// Pointers written at the same time.
+const POINT_CONCURRENCY: usize = 256;
 /// The pause between two looks at a version.
 const POLL: Duration = Duration::from_millis(25);
-/// How long a hold's performance is found once it is an order: longer than any order waits for its payment.
-const ORDERED_POINTER_TTL_MS: u64 = 24 * 60 * 60 * 1000;
+/// The shortest time to live there is, in milliseconds.
+const AT_ONCE_MS: i64 = 1;
+/// More changes and holds of one performance than a master makes before its replicas have them; as many as a clock's second
+/// has room for, so that a later load is above them.
+const LOST_MAX: i64 = 1_000 * VERSIONS_PER_MS;
 /// The largest whole number that scripts, which count in doubles, tell from the next.
 const EXACT_MAX: i64 = 1 << 53;
 
 /// Seats kept in Redis. Clones share one connection, which carries concurrent calls and mends itself.
 #[derive(Clone)]
 pub struct RedisSeats {
-    connection: ConnectionManager,
+    connection: Connection,
     scripts: Arc<Scripts>,
     known: Arc<Mutex<HashMap<PerformanceId, Known>>>,
 }
@@ -70,39 +92,58 @@ struct Known {
     asked: Instant,
 }
 
+/// Every script asks first which history this server writes.
+const HISTORY: &str = include_str!("scripts/history.lua");
+
 struct Scripts {
-    load: Script,
-    snapshot: Script,
-    changes: Script,
-    hold: Script,
-    find: Script,
-    order: Script,
-    undo_order: Script,
-    release: Script,
-    settle: Script,
-    expire: Script,
-    version: Script,
+    load: Step,
+    snapshot: Step,
+    changes: Step,
+    hold: Step,
+    find: Step,
+    swap: Step,
+    extend: Step,
+    answered: Step,
+    count: Step,
+    order: Step,
+    undo_order: Step,
+    release: Step,
+    settle: Step,
+    block: Step,
+    unblock: Step,
+    audit: Step,
+    correct: Step,
+    expire: Step,
+    version: Step,
 }
 
 impl Scripts {
     fn new() -> Self {
-        let step = |body: &str| {
-            Script::new(&format!(
-                "local HISTORY_MAX, SWEEP_MAX, IDEMPOTENCY_TTL_MS = {HISTORY_MAX}, {SWEEP_MAX}, {IDEMPOTENCY_TTL_MS}\n{}\n{body}",
-                include_str!("scripts/prelude.lua"),
-            ))
-        };
-        let load = include_str!("scripts/load.lua");
+        let names = format!(
+            "local HISTORY_MAX, SWEEP_MAX, SPAN_MAX, ARGUMENTS_MAX = {HISTORY_MAX}, {SWEEP_MAX}, {SPAN_MAX}, {ARGUMENTS_MAX}\n\
+             local IDEMPOTENCY_TTL_MS, VERSIONS_PER_MS, LOST_MAX = {IDEMPOTENCY_TTL_MS}, {VERSIONS_PER_MS}, {LOST_MAX}\n\
+             local NEVER = {EXACT_MAX}\n{HISTORY}\n",
+        );
+        let prelude = include_str!("scripts/prelude.lua");
+        let step = |body: &str| Step::new(format!("{names}{prelude}{body}"));
         Self {
-            load: Script::new(&format!("local VERSIONS_PER_MS = {VERSIONS_PER_MS}\n{load}")),
+            load: Step::new(format!("{names}{}", include_str!("scripts/load.lua"))),
             snapshot: step(include_str!("scripts/snapshot.lua")),
             changes: step(include_str!("scripts/changes.lua")),
             hold: step(include_str!("scripts/hold.lua")),
             find: step(include_str!("scripts/find.lua")),
+            swap: step(include_str!("scripts/swap.lua")),
+            extend: step(include_str!("scripts/extend.lua")),
+            answered: step(include_str!("scripts/answered.lua")),
+            count: Step::new(include_str!("scripts/count.lua").to_owned()),
             order: step(include_str!("scripts/order.lua")),
             undo_order: step(include_str!("scripts/undo_order.lua")),
             release: step(include_str!("scripts/release.lua")),
             settle: step(include_str!("scripts/settle.lua")),
+            block: step(include_str!("scripts/block.lua")),
+            unblock: step(include_str!("scripts/unblock.lua")),
+            audit: step(include_str!("scripts/audit.lua")),
+            correct: step(include_str!("scripts/correct.lua")),
             expire: step(include_str!("scripts/expire.lua")),
             version: step(include_str!("scripts/version.lua")),
         }
@@ -111,38 +152,58 @@ impl Scripts {
 
 impl RedisSeats {
     pub(crate) async fn connect(url: &str) -> Result<Self, Error> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(CALL_TIMEOUT));
-        let client = Client::open(url).map_err(unavailable)?;
-        let connection = within(CONNECT_TIMEOUT, client.get_connection_manager_with_config(config)).await?;
+        let connection = Connection::open(url).await?;
         Ok(Self { connection, scripts: Arc::new(Scripts::new()), known: Arc::default() })
     }
 
-    pub(crate) async fn load(
-        &self,
-        performance: PerformanceId,
-        seat_count: u32,
-        claims: &[Claim],
-        fence_floor: i64,
-    ) -> Result<(), Error> {
-        if fence_floor >= EXACT_MAX {
-            return Err(Error::Answer(format!("fence floor {fence_floor}")));
+    pub(crate) async fn load(&self, performance: PerformanceId, load: &Load) -> Result<(), Error> {
+        // The domain says what the claims make of the book; only the clock is Redis' own.
+        let book = SeatBook::load(load, Timestamp::from_millis(0));
+        if book.fence() >= EXACT_MAX {
+            return Err(Error::Answer(format!("fence {}", book.fence())));
         }
-        // The domain says what the claims make of the seats; only the clock is Redis' own.
-        let book = SeatBook::load(seat_count, claims, fence_floor, Timestamp::from_millis(0)).snapshot();
-        let seats: Vec<u8> = book.seats.into_iter().map(digit).collect();
+        let Audit { seats, holds, .. } = book.audit();
+        let seats: Vec<u8> = seats.into_iter().map(digit).collect();
         let mut script = self.script(&self.scripts.load, performance);
-        script.arg(seats).arg(fence_floor);
-        done(&self.run(&script).await?)
+        script.arg(seats).arg(book.fence()).arg(holds.len()).arg(book.sales().len()).arg(book.counts().len());
+        for hold in &holds {
+            script.arg(hold.id.to_string()).arg(format!("{}|{}", hold.user, hold.fence));
+            script.arg(hold.order_id().map(|o| o.to_string()).unwrap_or_default()).arg(commas(&hold.seats));
+        }
+        for (order, sale) in book.sales() {
+            script.arg(order.to_string()).arg(format!("{}|{}", sale.user, commas(&sale.seats)));
+        }
+        for (user, count) in book.counts() {
+            script.arg(user.to_string()).arg(count);
+        }
+        let answer = self.run(&script).await?;
+        match texts(&answer).as_slice() {
+            // Orders are found by their holds as before.
+            ["ok"] => self.point_all(performance, holds.iter().map(|h| h.id).collect()).await,
+            ["there"] => Ok(()),
+            _ => Err(nonsense(&answer)),
+        }
+    }
+
+    /// Writes which performance these orders' holds are of.
+    async fn point_all(&self, performance: PerformanceId, holds: Vec<HoldId>) -> Result<(), Error> {
+        for some in holds.chunks(POINT_CONCURRENCY) {
+            let mut running = JoinSet::new();
+            for &id in some {
+                let seats = self.clone();
+                running.spawn(async move { seats.point(id, performance, ORDERED_POINTER_TTL_MS).await });
+            }
+            while let Some(done) = running.join_next().await {
+                done.map_err(unavailable)??;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) async fn snapshot(&self, performance: PerformanceId) -> Result<Snapshot, Error> {
         let answer = self.run(&self.script(&self.scripts.snapshot, performance)).await?;
         match texts(&answer).as_slice() {
-            ["ok", version, seats] => {
-                Ok(Snapshot { version: parse(version)?, seats: seats.bytes().map(state).collect::<Result<_, _>>()? })
-            }
+            ["ok", version, seats] => Ok(Snapshot { version: parse(version)?, seats: states(seats)? }),
             _ => Err(nonsense(&answer)),
         }
     }
@@ -158,7 +219,7 @@ impl RedisSeats {
         let answer = self.run(script.arg(version)).await?;
         match texts(&answer).as_slice() {
             ["snapshot"] => Ok(None),
-            ["ok", entries @ ..] => entries.chunks(3).map(change).collect::<Result<_, _>>().map(Some),
+            ["ok", entries @ ..] => entries.chunks(2).map(change).collect::<Result<_, _>>().map(Some),
             _ => Err(nonsense(&answer)),
         }
     }
@@ -170,33 +231,128 @@ impl RedisSeats {
     ) -> Result<Result<Hold, HoldRefusal>, Error> {
         let mut script = self.script(&self.scripts.hold, performance);
         script
-            .key(format!("{}:key:{}:{}", base(performance), request.user, request.key))
+            .key(answer_key(performance, request.user, &request.key))
             .arg(request.id.to_string())
             .arg(request.user.to_string())
             .arg(&request.digest)
             .arg(request.ttl_ms)
             .arg(request.limit)
             .arg(commas(&request.seats));
-        let answer = self.run(&script).await?;
+        // The pointer is in another slot, so not in the script; both are sent at once, so a hold is one round trip.
+        let ttl = pointer_ttl(request.ttl_ms);
+        let (answer, pointed) = tokio::join!(self.run(&script), self.point(request.id, performance, ttl));
+        let answer = answer?;
         let hold = match texts(&answer).as_slice() {
             ["ok", text] => hold(text)?,
-            ["taken", seats] => return Ok(Err(HoldRefusal::Taken(indexes(seats)?))),
-            ["over limit"] => return Ok(Err(HoldRefusal::OverLimit)),
-            ["key reused"] => return Ok(Err(HoldRefusal::KeyReused)),
-            ["no such seat"] => return Ok(Err(HoldRefusal::NoSuchSeat)),
-            _ => return Err(nonsense(&answer)),
+            other => {
+                let refusal = refused(other).ok_or_else(|| nonsense(&answer))??;
+                // Waited for, because the id may be asked with again. Should it be lost, the pointer ends by itself.
+                let _ = self.point(request.id, performance, AT_ONCE_MS).await;
+                return Ok(Err(refusal));
+            }
         };
-        // In another slot, so not in the script. Lost between the two, it is written when the client asks again.
-        let ttl = u64::try_from(request.ttl_ms.max(IDEMPOTENCY_TTL_MS)).unwrap_or_default();
-        self.point(hold.id, performance, ttl).await?;
+        pointed?;
+        if hold.id != request.id {
+            // The answer this key got before: its pointer may have been lost.
+            self.point(hold.id, performance, ttl).await?;
+        }
         self.look_after(performance, Duration::from_millis(u64::try_from(request.ttl_ms).unwrap_or_default()));
         Ok(Ok(hold))
     }
 
+    pub(crate) async fn swap(
+        &self,
+        performance: PerformanceId,
+        request: SwapRequest,
+    ) -> Result<Result<Hold, SwapRefusal>, Error> {
+        let mut script = self.script(&self.scripts.swap, performance);
+        script
+            .key(answer_key(performance, request.user, &request.key))
+            .arg(request.hold.to_string())
+            .arg(request.user.to_string())
+            .arg(&request.digest)
+            .arg(request.limit)
+            .arg(request.hold_limit)
+            .arg(commas(&request.give))
+            .arg(commas(&request.take));
+        let answer = self.run(&script).await?;
+        match texts(&answer).as_slice() {
+            ["ok", text] => Ok(Ok(hold(text)?)),
+            ["not held", seats] => Ok(Err(SwapRefusal::NotHeld(indexes(seats)?))),
+            other => match gone(other) {
+                Some(gone) => Ok(Err(SwapRefusal::Gone(gone?))),
+                None => Ok(Err(SwapRefusal::Seats(refused(other).ok_or_else(|| nonsense(&answer))??))),
+            },
+        }
+    }
+
+    pub(crate) async fn extend(
+        &self,
+        performance: PerformanceId,
+        request: ExtendRequest,
+    ) -> Result<Result<Hold, ExtendRefusal>, Error> {
+        let mut script = self.script(&self.scripts.extend, performance);
+        script
+            .key(answer_key(performance, request.user, &request.key))
+            .arg(request.hold.to_string())
+            .arg(request.user.to_string())
+            .arg(&request.digest)
+            .arg(request.ttl_ms);
+        let answer = self.run(&script).await?;
+        match texts(&answer).as_slice() {
+            ["ok", text] => {
+                self.point(request.hold, performance, pointer_ttl(request.ttl_ms)).await?;
+                Ok(Ok(hold(text)?))
+            }
+            ["already"] => Ok(Err(ExtendRefusal::Already)),
+            ["key reused"] => Ok(Err(ExtendRefusal::KeyReused)),
+            other => Ok(Err(ExtendRefusal::Gone(gone(other).ok_or_else(|| nonsense(&answer))??))),
+        }
+    }
+
+    pub(crate) async fn answered(
+        &self,
+        performance: PerformanceId,
+        user: UserId,
+        key: &str,
+        digest: &str,
+    ) -> Result<Option<Result<Hold, HoldRefusal>>, Error> {
+        let mut script = self.script(&self.scripts.answered, performance);
+        let answer = self.run(script.key(answer_key(performance, user, key)).arg(digest)).await?;
+        match texts(&answer).as_slice() {
+            ["nothing"] => Ok(None),
+            ["ok", text] => Ok(Some(Ok(hold(text)?))),
+            ["key reused"] => Ok(Some(Err(HoldRefusal::KeyReused))),
+            _ => Err(nonsense(&answer)),
+        }
+    }
+
+    pub(crate) async fn count_held(
+        &self,
+        event: EventId,
+        user: UserId,
+        hold: HoldId,
+        seats: usize,
+        ttl_ms: i64,
+        limit: usize,
+    ) -> Result<Option<usize>, Error> {
+        let mut script = self.scripts.count.call();
+        script.key(format!("nugul:held:{{{event}}}:{user}")).arg(hold.to_string()).arg(seats).arg(ttl_ms).arg(limit);
+        let answer = self.connection.run(&script).await?;
+        match texts(&answer).as_slice() {
+            ["ok", others] => Ok(Some(parse(others)?)),
+            ["over limit"] => Ok(None),
+            _ => Err(nonsense(&answer)),
+        }
+    }
+
+    pub(crate) async fn performance_of(&self, id: HoldId) -> Result<Option<PerformanceId>, Error> {
+        let pointer: Option<String> = self.connection.ask(&Cmd::get(pointer(id))).await?;
+        pointer.as_deref().map(parse).transpose()
+    }
+
     pub(crate) async fn find_hold(&self, id: HoldId) -> Result<Option<(PerformanceId, Hold)>, Error> {
-        let mut connection = self.connection.clone();
-        let pointer: Option<String> = within(CALL_TIMEOUT, connection.get(pointer(id))).await?;
-        let Some(performance) = pointer.as_deref().map(parse).transpose()? else { return Ok(None) };
+        let Some(performance) = self.performance_of(id).await? else { return Ok(None) };
         let mut script = self.script(&self.scripts.find, performance);
         let answer = match self.run(script.arg(id.to_string())).await {
             Err(Error::NotLoaded) => return Ok(None),
@@ -242,15 +398,19 @@ impl RedisSeats {
     pub(crate) async fn release(
         &self,
         performance: PerformanceId,
-        hold: HoldId,
-        user: UserId,
-    ) -> Result<Result<(), HoldGone>, Error> {
+        request: ReleaseRequest,
+    ) -> Result<Result<(), ReleaseRefusal>, Error> {
         let mut script = self.script(&self.scripts.release, performance);
-        script.arg(hold.to_string()).arg(user.to_string());
+        script
+            .key(answer_key(performance, request.user, &request.key))
+            .arg(request.hold.to_string())
+            .arg(request.user.to_string())
+            .arg(&request.digest);
         let answer = self.run(&script).await?;
         match texts(&answer).as_slice() {
-            ["ok"] => Ok(Ok(())),
-            other => Ok(Err(gone(other).ok_or_else(|| nonsense(&answer))??)),
+            ["ok", _] => Ok(Ok(())),
+            ["key reused"] => Ok(Err(ReleaseRefusal::KeyReused)),
+            other => Ok(Err(ReleaseRefusal::Gone(gone(other).ok_or_else(|| nonsense(&answer))??))),
         }
     }
 
@@ -258,12 +418,91 @@ impl RedisSeats {
         &self,
         performance: PerformanceId,
         hold: HoldId,
+        order: OrderId,
+        user: UserId,
         seats: &[SeatIndex],
         state: SeatState,
     ) -> Result<(), Error> {
         let mut script = self.script(&self.scripts.settle, performance);
-        script.arg(hold.to_string()).arg(&[digit(state)][..]).arg(commas(seats));
+        script.arg(hold.to_string()).arg(order.to_string()).arg(user.to_string());
+        // Other states are no outcome, and of no seats nothing comes.
+        let seats = if matches!(state, SeatState::Sold | SeatState::Available) { seats } else { &[] };
+        script.arg(&[digit(state)][..]).arg(commas(seats));
         done(&self.run(&script).await?)
+    }
+
+    pub(crate) async fn block(
+        &self,
+        performance: PerformanceId,
+        seats: &[SeatIndex],
+    ) -> Result<Result<(), BlockRefusal>, Error> {
+        let mut script = self.script(&self.scripts.block, performance);
+        let answer = self.run(script.arg(commas(seats))).await?;
+        match texts(&answer).as_slice() {
+            ["ok"] => Ok(Ok(())),
+            ["taken", seats] => Ok(Err(BlockRefusal::Taken(indexes(seats)?))),
+            ["no such seat"] => Ok(Err(BlockRefusal::NoSuchSeat)),
+            _ => Err(nonsense(&answer)),
+        }
+    }
+
+    pub(crate) async fn unblock(&self, performance: PerformanceId, seats: &[SeatIndex]) -> Result<(), Error> {
+        let mut script = self.script(&self.scripts.unblock, performance);
+        done(&self.run(script.arg(commas(seats))).await?)
+    }
+
+    pub(crate) async fn audit(&self, performance: PerformanceId) -> Result<Audit, Error> {
+        let answer = self.run(&self.script(&self.scripts.audit, performance)).await?;
+        match texts(&answer).as_slice() {
+            ["ok", version, seats, holds @ ..] => {
+                let mut holds: Vec<Hold> = holds.iter().map(|h| hold(h)).collect::<Result<_, _>>()?;
+                holds.sort_by_key(|h| h.id);
+                Ok(Audit { version: parse(version)?, seats: states(seats)?, holds })
+            }
+            _ => Err(nonsense(&answer)),
+        }
+    }
+
+    pub(crate) async fn correct(
+        &self,
+        performance: PerformanceId,
+        since: Option<i64>,
+        corrections: &[Correction],
+    ) -> Result<Vec<SeatIndex>, Error> {
+        let mut script = self.script(&self.scripts.correct, performance);
+        script.arg(since.map(|v| v.clamp(-EXACT_MAX, EXACT_MAX).to_string()).unwrap_or_default());
+        for correction in corrections {
+            script.arg(match correction {
+                Correction::Free(seat) => format!("free|{seat}"),
+                Correction::Block(seat) => format!("block|{seat}"),
+                Correction::Claim(Claim { fence, .. }) if !(0..EXACT_MAX).contains(fence) => {
+                    return Err(Error::Answer(format!("fence {fence}")));
+                }
+                Correction::Claim(Claim { seat, sold, order, hold, user, fence }) => {
+                    format!("{}|{seat}|{order}|{hold}|{user}|{fence}", if *sold { "sold" } else { "held" })
+                }
+            });
+        }
+        let answer = self.run(&script).await?;
+        let corrected = match texts(&answer).as_slice() {
+            ["ok", seats] => indexes(seats)?,
+            _ => return Err(nonsense(&answer)),
+        };
+        let done: HashSet<SeatIndex> = corrected.iter().copied().collect();
+        let mut holds: Vec<HoldId> = corrections
+            .iter()
+            .filter_map(|c| match c {
+                Correction::Claim(claim) if !claim.sold && done.contains(&claim.seat) => Some(claim.hold),
+                _ => None,
+            })
+            .collect();
+        holds.dedup();
+        self.point_all(performance, holds).await?;
+        Ok(corrected)
+    }
+
+    pub(crate) fn performances(&self) -> Vec<PerformanceId> {
+        self.known().keys().copied().collect()
     }
 
     pub(crate) async fn expire_due(&self) -> Result<usize, Error> {
@@ -324,9 +563,18 @@ impl RedisSeats {
         }
     }
 
+    pub(crate) async fn forget(&self, performance: PerformanceId) -> Result<(), Error> {
+        self.known().remove(&performance);
+        let mut unlink = redis::cmd("UNLINK");
+        for key in keys_of(performance) {
+            unlink.arg(key);
+        }
+        let _: i64 = self.connection.ask(&unlink).await?;
+        Ok(())
+    }
+
     pub(crate) async fn ping(&self) -> Result<(), Error> {
-        let mut connection = self.connection.clone();
-        within(CALL_TIMEOUT, connection.ping()).await
+        self.connection.ping().await
     }
 
     pub(crate) async fn wait_change(
@@ -351,62 +599,54 @@ impl RedisSeats {
     }
 
     /// A script on a performance somebody asks about, whose holds this process expires from now on.
-    fn script<'a>(&self, script: &'a Script, performance: PerformanceId) -> ScriptInvocation<'a> {
+    fn script<'a>(&self, script: &'a Step, performance: PerformanceId) -> Call<'a> {
         self.look_after(performance, RECHECK);
         keyed(script, performance)
     }
 
-    async fn run(&self, script: &ScriptInvocation<'_>) -> Result<Vec<String>, Error> {
-        let mut connection = self.connection.clone();
-        // One round trip; more only where Redis does not have the script yet.
-        let answer: Vec<String> = within(CALL_TIMEOUT, script.invoke_async(&mut connection)).await?;
+    async fn run(&self, script: &Call<'_>) -> Result<Vec<String>, Error> {
+        let answer = self.connection.run(script).await?;
         if answer == ["not loaded"] { Err(Error::NotLoaded) } else { Ok(answer) }
     }
 
     /// Writes which performance a hold is of.
-    async fn point(&self, hold: HoldId, performance: PerformanceId, ttl_ms: u64) -> Result<(), Error> {
-        let mut connection = self.connection.clone();
-        within(CALL_TIMEOUT, connection.pset_ex(pointer(hold), performance.to_string(), ttl_ms)).await
+    async fn point(&self, hold: HoldId, performance: PerformanceId, ttl_ms: i64) -> Result<(), Error> {
+        let ttl_ms = u64::try_from(ttl_ms.max(AT_ONCE_MS)).unwrap_or_default();
+        self.connection.ask(&Cmd::pset_ex(pointer(hold), performance.to_string(), ttl_ms)).await
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<PerformanceId, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Expires this performance's holds from now on, next when `soonest` has passed.
+    /// Expires this performance's holds from now on: at once where this process did not do so before, for then it does
+    /// not know when the next ends; else no later than when `soonest` has passed.
     fn look_after(&self, performance: PerformanceId, soonest: Duration) {
         let now = Instant::now();
-        let due = now + soonest.min(RECHECK);
         let mut known = self.known();
-        let entry = known.entry(performance).or_insert(Known { due, asked: now });
+        let entry = known.entry(performance).or_insert(Known { due: now, asked: now });
         entry.asked = now;
-        entry.due = entry.due.min(due);
+        entry.due = entry.due.min(now + soonest);
     }
 }
 
 /// A script with the keys of one performance.
-fn keyed(script: &Script, performance: PerformanceId) -> ScriptInvocation<'_> {
-    let base = base(performance);
-    let mut out = script.prepare_invoke();
-    for name in ["meta", "seats", "holds", "ends", "users", "changes"] {
-        out.key(format!("{base}:{name}"));
+fn keyed(script: &Step, performance: PerformanceId) -> Call<'_> {
+    let mut out = script.call();
+    for key in keys_of(performance) {
+        out.key(key);
     }
     out
 }
 
-async fn within<T>(limit: Duration, call: impl Future<Output = RedisResult<T>>) -> Result<T, Error> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(answer) => answer.map_err(unavailable),
-        Err(late) => Err(unavailable(late)),
-    }
+/// The keys of a performance's book.
+fn keys_of(performance: PerformanceId) -> [String; 6] {
+    let base = base(performance);
+    ["meta", "seats", "holds", "ends", "sales", "changes"].map(|name| format!("{base}:{name}"))
 }
 
 fn unavailable(why: impl Display) -> Error {
     Error::Unavailable(why.to_string())
-}
-
-fn nonsense(answer: &[String]) -> Error {
-    Error::Answer(format!("{answer:?}"))
 }
 
 fn base(performance: PerformanceId) -> String {
@@ -417,66 +657,10 @@ fn pointer(hold: HoldId) -> String {
     format!("nugul:hold:{hold}")
 }
 
-fn texts(answer: &[String]) -> Vec<&str> {
-    answer.iter().map(String::as_str).collect()
+fn answer_key(performance: PerformanceId, user: UserId, key: &str) -> String {
+    format!("{}:key:{user}:{key}", base(performance))
 }
 
-fn done(answer: &[String]) -> Result<(), Error> {
-    if answer == ["ok"] { Ok(()) } else { Err(nonsense(answer)) }
-}
-
-fn parse<T: FromStr>(text: &str) -> Result<T, Error> {
-    text.parse().map_err(|_| Error::Answer(text.to_owned()))
-}
-
-const fn digit(state: SeatState) -> u8 {
-    b'0' + state as u8
-}
-
-fn state(byte: u8) -> Result<SeatState, Error> {
-    match byte {
-        b'0'..=b'3' => Ok(SeatState::from_bits(byte - b'0')),
-        _ => Err(Error::Answer(format!("seat state {byte}"))),
-    }
-}
-
-fn commas(seats: &[SeatIndex]) -> String {
-    seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-}
-
-fn indexes(text: &str) -> Result<Vec<SeatIndex>, Error> {
-    text.split(',').filter(|t| !t.is_empty()).map(parse).collect()
-}
-
-/// From version, state, seats.
-fn change(entry: &[&str]) -> Result<Change, Error> {
-    let [version, to, seats] = entry else { return Err(Error::Answer(format!("{entry:?}"))) };
-    let to = match to.as_bytes() {
-        [byte] => state(*byte)?,
-        _ => return Err(Error::Answer(format!("{entry:?}"))),
-    };
-    Ok(Change { version: parse(version)?, seats: indexes(seats)?.into_iter().map(|i| (i, to)).collect() })
-}
-
-/// From `id|user|fence|until|order|seats`.
-fn hold(text: &str) -> Result<Hold, Error> {
-    let parts: Vec<&str> = text.split('|').collect();
-    let [id, user, fence, until, order, seats] = parts.as_slice() else { return Err(Error::Answer(text.to_owned())) };
-    Ok(Hold {
-        id: parse(id)?,
-        user: parse(user)?,
-        seats: indexes(seats)?,
-        fence: parse(fence)?,
-        until: Timestamp::from_millis(parse(until)?),
-        order: if order.is_empty() { None } else { Some(parse(order)?) },
-    })
-}
-
-/// Why a hold is gone; `None` where the answer says something else.
-fn gone(answer: &[&str]) -> Option<Result<HoldGone, Error>> {
-    match answer {
-        ["not found"] => Some(Ok(HoldGone::NotFound)),
-        ["ordered", order] => Some(parse(order).map(HoldGone::Ordered)),
-        _ => None,
-    }
+const fn pointer_ttl(hold_ms: i64) -> i64 {
+    hold_ms.saturating_add(POINTER_SPARE_MS)
 }

@@ -1,17 +1,15 @@
 -- ARGV: the version the reader has.
 
-local after, version = tonumber(ARGV[1]), tonumber(redis.call('HGET', META, 'version'))
-if after == version then
-  return {'ok'}
+if not open() then
+  return NOT_LOADED
 end
-local oldest = redis.call('XRANGE', CHANGES, '-', '+', 'COUNT', 1)[1]
-if not oldest or after > version or after < tonumber(string.match(oldest[1], '^%d+')) - 1 then
+local entries = changes_after(tonumber(ARGV[1]))
+if not entries then
   return {'snapshot'}
 end
 local out = {'ok'}
-for _, entry in ipairs(redis.call('XRANGE', CHANGES, int(after + 1) .. '-0', '+')) do
+for _, entry in ipairs(entries) do
   out[#out + 1] = string.match(entry[1], '^%d+')
   out[#out + 1] = entry[2][2]
-  out[#out + 1] = entry[2][4]
 end
 return out

@@ -1,9 +1,11 @@
 -- Answers how many holds ended, and the milliseconds until the next one does.
 
+if not open() then
+  return NOT_LOADED
+end
 local now = clock()
 local freed = sweep(now)
-local next = redis.call('ZRANGE', ENDS, 0, 0, 'WITHSCORES')
-if next[2] then
-  return {'ok', int(freed), int(math.max(0, tonumber(next[2]) - now))}
+if soonest >= NEVER then
+  return finish({'ok', int(freed)})
 end
-return {'ok', int(freed)}
+return finish({'ok', int(freed), int(math.max(0, soonest - now))})

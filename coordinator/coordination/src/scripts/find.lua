@@ -1,5 +1,8 @@
 -- ARGV: hold.
 
+if not open() then
+  return NOT_LOADED
+end
 local h = live(ARGV[1], clock())
 if h then
   return {'ok', write(h)}

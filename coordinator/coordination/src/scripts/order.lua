@@ -1,15 +1,18 @@
 -- ARGV: hold, user, order.
 
+if not open() then
+  return NOT_LOADED
+end
 local now = clock()
 sweep(now)
 local h = live(ARGV[1], now)
 if not h or h.user ~= ARGV[2] then
-  return {'not found'}
+  return finish({'not found'})
 elseif h.order == '' then
-  h.order = ARGV[3]
+  h.order, h.since = ARGV[3], int(now)
   put(h)
-  redis.call('ZREM', ENDS, h.id)
+  call('ZREM', ENDS, h.id)
 elseif h.order ~= ARGV[3] then
-  return {'ordered', h.order}
+  return finish({'ordered', h.order})
 end
-return {'ok', write(h)}
+return finish({'ok', write(h)})

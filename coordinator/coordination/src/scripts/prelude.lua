@@ -1,121 +1,323 @@
--- Every script starts with this: the keys of one performance, its time, and the steps of the domain's seat book.
+-- Every script but one starts with this: the keys of one performance, its time, and the steps of the domain's seat book.
+-- A script opens the book, works on it, and ends with `finish`, which writes the head once.
 
-local META, SEATS, HOLDS, ENDS, USERS, CHANGES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local AVAILABLE, HELD = '0', '1'
+local META, SEATS, HOLDS, ENDS, SALES, CHANGES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local AVAILABLE, HELD, SOLD, BLOCKED = '0', '1', '2', '3'
+local NOT_LOADED = {'not loaded'}
 
-if redis.call('EXISTS', META) == 0 then
-  return {'not loaded'}
+-- The head: the version and fence given out last, a time before which no hold ends, and buyers' counts as they are needed.
+local version, fence, soonest, kept_fence, kept_soonest
+local counts, recounted, dirty = {}, {}, false
+
+local call, format, concat = redis.call, string.format, table.concat
+
+-- Lua prints large numbers in a shorter, wrong form. As arguments of a call they are exact.
+local function int(n)
+  return format('%.0f', n)
 end
 
--- Lua prints large numbers in a shorter, wrong form.
-local function int(n)
-  return string.format('%.0f', n)
+-- `user` is the buyer whose count will be needed, if one's will.
+local function open(user)
+  local head = call('HMGET', META, 'history', 'version', 'fence', 'soonest', user or '')
+  -- A book of another history may lack what was done last there.
+  if head[1] ~= HISTORY then
+    return false
+  end
+  version, fence, soonest = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
+  kept_fence, kept_soonest = fence, soonest
+  if user then
+    counts[user] = tonumber(head[5] or 0)
+  end
+  return true
+end
+
+local function finish(answer)
+  if not dirty then
+    return answer
+  end
+  local fields = {'version', version}
+  if fence ~= kept_fence then
+    fields[3], fields[4] = 'fence', fence
+  end
+  if soonest ~= kept_soonest then
+    fields[#fields + 1], fields[#fields + 2] = 'soonest', soonest
+  end
+  for user in pairs(recounted) do
+    if counts[user] > 0 then
+      fields[#fields + 1], fields[#fields + 2] = user, counts[user]
+    else
+      call('HDEL', META, user)
+    end
+    if #fields >= ARGUMENTS_MAX then
+      call('HSET', META, unpack(fields))
+      fields = {'version', version}
+    end
+  end
+  call('HSET', META, unpack(fields))
+  return answer
 end
 
 local function clock()
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  local t = call('TIME')
+  return t[1] * 1000 + (t[2] - t[2] % 1000) / 1000
 end
 
+-- Seats from text and back. A list remembers the text it came from; nobody changes a list afterwards.
 local function list(text)
-  local out = {}
-  for item in string.gmatch(text, '[^,]+') do
-    out[#out + 1] = item
+  local out, n = {text = text}, 0
+  for item in string.gmatch(text, '%d+') do
+    n = n + 1
+    out[n] = tonumber(item)
   end
   return out
 end
 
--- '' where the seat is not in the hall.
-local function seat(index)
-  return redis.call('GETRANGE', SEATS, index, index)
+local function commas(seats)
+  return seats.text or concat(seats, ',')
+end
+
+local function count(user)
+  if not counts[user] then
+    counts[user] = tonumber(call('HGET', META, user) or '0')
+  end
+  return counts[user]
+end
+
+local function add(user, seats)
+  counts[user] = math.max(0, count(user) + seats)
+  recounted[user], dirty = true, true
+end
+
+-- The states of seats by index; nothing for a seat that is not in the hall. One call where they are near each other.
+local function look(seats)
+  local out, low, high = {}, math.huge, 0
+  if #seats == 0 then
+    return out
+  end
+  for _, index in ipairs(seats) do
+    low, high = math.min(low, index), math.max(high, index)
+  end
+  if high - low < math.max(SPAN_MAX, #seats * 8) then
+    local span = call('GETRANGE', SEATS, low, high)
+    for _, index in ipairs(seats) do
+      local at = index - low + 1
+      out[index] = at <= #span and string.sub(span, at, at) or nil
+    end
+  else
+    for _, index in ipairs(seats) do
+      local was = call('GETRANGE', SEATS, index, index)
+      out[index] = was ~= '' and was or nil
+    end
+  end
+  return out
+end
+
+-- One call for those that follow one another.
+local function paint(seats, state)
+  local from, many = seats[1], 1
+  for i = 2, #seats + 1 do
+    if seats[i] == from + many then
+      many = many + 1
+    else
+      call('SETRANGE', SEATS, from, string.rep(state, many))
+      from, many = seats[i], 1
+    end
+  end
+end
+
+local function announce(told)
+  version, dirty = version + 1, true
+  call('XADD', CHANGES, 'MAXLEN', '~', HISTORY_MAX, format('%.0f-0', version), 'c', told)
 end
 
 -- Changes seats and says so, in one step.
 local function set(seats, state)
-  for _, index in ipairs(seats) do
-    redis.call('SETRANGE', SEATS, index, state)
+  if #seats > 0 then
+    paint(seats, state)
+    announce(state .. ':' .. commas(seats))
   end
-  local version = int(redis.call('HINCRBY', META, 'version', 1)) .. '-0'
-  redis.call('XADD', CHANGES, 'MAXLEN', '=', HISTORY_MAX, version, 'state', state, 'seats', table.concat(seats, ','))
 end
 
--- A hold as text: id|user|fence|until|order|seats.
+-- The same for several states in one change: `runs` are pairs of a state and seats, not all empty.
+local function set_runs(runs)
+  local told = {}
+  for _, run in ipairs(runs) do
+    local state, seats = run[1], run[2]
+    if #seats > 0 then
+      paint(seats, state)
+      told[#told + 1] = state .. ':' .. commas(seats)
+    end
+  end
+  announce(concat(told, ';'))
+end
+
+-- A hold as text: id|user|fence|until|extended|order|since|seats; kept without its id.
+local function value(h)
+  return format('%s|%.0f|%.0f|%s|%s|%s|%s', h.user, h.fence, h.ends, h.extended, h.order, h.since, commas(h.seats))
+end
+
 local function write(h)
-  return table.concat({h.id, h.user, h.fence, h.ends, h.order, table.concat(h.seats, ',')}, '|')
+  return h.id .. '|' .. value(h)
 end
 
 local function read(id)
-  local text = redis.call('HGET', HOLDS, id)
+  local text = call('HGET', HOLDS, id)
   if not text then
     return nil
   end
-  local user, fence, ends, order, seats = string.match(text, '^[^|]*|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$')
-  return {id = id, user = user, fence = fence, ends = ends, order = order, seats = list(seats)}
+  local user, fence, ends, extended, order, since, seats =
+    string.match(text, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$')
+  return {id = id, user = user, fence = tonumber(fence), ends = tonumber(ends), extended = extended, order = order, since = since,
+    seats = list(seats)}
 end
 
+-- Keeps a hold, and gives it as text.
 local function put(h)
-  redis.call('HSET', HOLDS, h.id, write(h))
+  local text = value(h)
+  call('HSET', HOLDS, h.id, text)
+  return h.id .. '|' .. text
 end
 
 local function drop(h)
-  redis.call('HDEL', HOLDS, h.id)
-  redis.call('ZREM', ENDS, h.id)
-  if redis.call('HINCRBY', USERS, h.user, -#h.seats) <= 0 then
-    redis.call('HDEL', USERS, h.user)
-  end
+  call('HDEL', HOLDS, h.id)
+  call('ZREM', ENDS, h.id)
+  add(h.user, -#h.seats)
 end
 
 -- Live at `now`, or an order, which no clock ends.
 local function live(id, now)
   local h = read(id)
-  if h and (h.order ~= '' or tonumber(h.ends) > now) then
+  if h and (h.order ~= '' or h.ends > now) then
     return h
   end
   return nil
 end
 
+-- A live hold of `user` that is no order, or nil and why not.
+local function unordered(id, user, now)
+  local h = live(id, now)
+  if not h or h.user ~= user then
+    return nil, {'not found'}
+  elseif h.order ~= '' then
+    return nil, {'ordered', h.order}
+  end
+  return h
+end
+
+local function ends_at(h)
+  call('ZADD', ENDS, h.ends, h.id)
+  if h.ends < soonest then
+    soonest, dirty = h.ends, true
+  end
+end
+
 -- Frees what ended by `now`, in the order it ended, at most SWEEP_MAX holds at a time: the rest is no longer live, and
 -- the next step frees it.
 local function sweep(now)
-  local ids = redis.call('ZRANGEBYSCORE', ENDS, '-inf', int(now), 'LIMIT', 0, SWEEP_MAX)
+  if soonest > now then
+    return 0
+  end
+  local ids = call('ZRANGEBYSCORE', ENDS, '-inf', now, 'LIMIT', 0, SWEEP_MAX)
   for _, id in ipairs(ids) do
     local h = read(id)
     if h then
       drop(h)
       set(h.seats, AVAILABLE)
     else
-      redis.call('ZREM', ENDS, id)
+      call('ZREM', ENDS, id)
     end
   end
+  local next = call('ZRANGE', ENDS, 0, 0, 'WITHSCORES')
+  soonest, dirty = tonumber(next[2] or NEVER), true
   return #ids
 end
 
--- Which seats other holds have. Read only when a hold is gone already: a message told twice, or a state loaded anew.
-local function others()
-  local taken = {}
-  for _, id in ipairs(redis.call('HKEYS', HOLDS)) do
-    for _, index in ipairs(read(id).seats) do
-      taken[index] = true
-    end
+-- The answer a key got before: kept as the request's digest, a line break, the hold.
+local function recall(key, digest)
+  local known = call('GET', key)
+  if not known then
+    return nil
   end
-  return taken
+  local before, hold = string.match(known, '^(.*)\n([^\n]*)$')
+  return before == digest and {'ok', hold} or {'key reused'}
 end
 
-local function settle(id, seats, state)
-  local h, taken = read(id), {}
-  if h then
-    drop(h)
-  else
-    taken = others()
+local function remember(key, digest, hold)
+  call('SET', key, digest .. '\n' .. hold, 'PX', IDEMPOTENCY_TTL_MS)
+  return {'ok', hold}
+end
+
+-- Why the seats cannot be taken, if they cannot. Seats as requests name them: ascending.
+local function conflict(seats)
+  local many, low, high = #seats, seats[1], seats[#seats]
+  if many == 0 then
+    return nil
   end
-  local changed = {}
-  for _, index in ipairs(seats) do
-    local was = seat(index)
-    if was ~= '' and was ~= state and not taken[tostring(index)] then
-      changed[#changed + 1] = index
+  local span = high - low < SPAN_MAX and call('GETRANGE', SEATS, low, high)
+  if high - low == many - 1 and span == string.rep(AVAILABLE, many) then
+    return nil
+  end
+  local taken = {}
+  for i = 1, many do
+    local index, was = seats[i], nil
+    if span and index >= low and index <= high then
+      was = string.sub(span, index - low + 1, index - low + 1)
+    else
+      was = call('GETRANGE', SEATS, index, index)
+    end
+    if was == '' then
+      return {'no such seat'}
+    elseif was ~= AVAILABLE then
+      taken[#taken + 1] = index
     end
   end
-  if #changed > 0 then
-    set(changed, state)
+  return taken[1] and {'taken', concat(taken, ',')} or nil
+end
+
+local function setof(seats)
+  local out = {}
+  for _, index in ipairs(seats) do
+    out[index] = true
   end
+  return out
+end
+
+-- Ascending: those of `seats` that are not in `without`, and those of `with`.
+local function exchanged(seats, without, with)
+  local out = {}
+  for _, index in ipairs(seats) do
+    if not without[index] then
+      out[#out + 1] = index
+    end
+  end
+  for _, index in ipairs(with) do
+    out[#out + 1] = index
+  end
+  table.sort(out)
+  return out
+end
+
+-- What an order has bought is kept as user|seats.
+local function parse_sale(text)
+  local user, seats = string.match(text, '^([^|]*)|(.*)$')
+  return {user = user, seats = list(seats)}
+end
+
+local function put_sale(order, sale)
+  if #sale.seats > 0 then
+    call('HSET', SALES, order, sale.user .. '|' .. concat(sale.seats, ','))
+  else
+    call('HDEL', SALES, order)
+  end
+end
+
+-- The entries of the stream after a version; nil where they are not kept any more. Versions have no gaps, and the stream
+-- is cut to a little more than is kept.
+local function changes_after(after)
+  if after == version then
+    return {}
+  elseif after > version or after < version - math.min(call('XLEN', CHANGES), HISTORY_MAX) then
+    return nil
+  end
+  return call('XRANGE', CHANGES, int(after + 1) .. '-0', '+')
 end

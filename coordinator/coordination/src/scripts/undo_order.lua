@@ -1,7 +1,11 @@
 -- ARGV: hold, order.
 
+if not open() then
+  return NOT_LOADED
+end
 local h = read(ARGV[1])
 if h and h.order == ARGV[2] then
-  settle(h.id, h.seats, AVAILABLE)
+  drop(h)
+  set(h.seats, AVAILABLE)
 end
-return {'ok'}
+return finish({'ok'})

@@ -1,1 +1,4 @@
-return {'ok', redis.call('HGET', META, 'version')}
+if not open() then
+  return NOT_LOADED
+end
+return {'ok', int(version)}

@@ -1,8 +1,10 @@
-//! One contract for both stores: each scenario runs in memory and on a Redis of its own.
+//! One contract for all stores: each scenario runs in memory, on one Redis, behind sentinels and on a cluster.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod failover;
 mod model;
+mod rankings;
 mod server;
 
 use std::{
@@ -13,9 +15,13 @@ use std::{
 
 use nugul_coordination::{Error, Seats};
 use nugul_domain::{
-    HoldId, OrderId, PerformanceId, Region, SeatIndex, SeatState, Timestamp, UserId,
-    seat_book::{Claim, HISTORY_MAX, Hold, HoldGone, HoldRefusal, HoldRequest},
+    EventId, HoldId, OrderId, PerformanceId, Region, SeatIndex, SeatState, Timestamp, UserId,
+    seat_book::{
+        BlockRefusal, Claim, Correction, ExtendRefusal, ExtendRequest, HISTORY_MAX, Hold, HoldGone, HoldRefusal,
+        HoldRequest, Load, ReleaseRefusal, ReleaseRequest, SwapRefusal, SwapRequest,
+    },
 };
+use nugul_platform::Redis;
 use server::Server;
 use tokio::{task::JoinSet, time::Instant};
 
@@ -75,10 +81,45 @@ fn brief(id: u32, by: u32, seats: &[SeatIndex], ttl_ms: i64) -> HoldRequest {
     HoldRequest { ttl_ms, ..ask(id, by, seats) }
 }
 
+/// What SQL says of a seat of order and hold `n` of buyer `by`.
+fn claim(seat: SeatIndex, n: u32, by: u32, sold: bool) -> Claim {
+    Claim { seat, sold, order: order_id(n), hold: hold_id(n), user: user(by), fence: 1 }
+}
+
+fn hall(seat_count: u32, claims: Vec<Claim>) -> Load {
+    Load { seat_count, claims, ..Load::default() }
+}
+
+fn swap(hold: u32, by: u32, give: &[SeatIndex], take: &[SeatIndex], key: &str) -> SwapRequest {
+    SwapRequest {
+        hold: hold_id(hold),
+        user: user(by),
+        give: give.to_vec(),
+        take: take.to_vec(),
+        key: key.to_owned(),
+        digest: format!("{give:?} {take:?}"),
+        limit: 4,
+        hold_limit: 4,
+    }
+}
+
+fn later(hold: HoldId, by: u32, ttl_ms: i64, key: &str) -> ExtendRequest {
+    ExtendRequest { hold, user: user(by), key: key.to_owned(), digest: format!("later {hold}"), ttl_ms }
+}
+
+fn back(hold: HoldId, by: u32) -> ReleaseRequest {
+    ReleaseRequest { hold, user: user(by), key: format!("back {hold}"), digest: "back".into() }
+}
+
+/// Marks the order and hold `n` of buyer `by` as sold or given back.
+async fn settle(seats: &Seats, p: PerformanceId, n: u32, by: u32, some: &[SeatIndex], state: SeatState) {
+    seats.settle(p, hold_id(n), order_id(n), user(by), some, state).await.unwrap();
+}
+
 /// A loaded book; its performance and first version.
 async fn opened(seats: &Seats, n: u32, count: u32) -> (PerformanceId, i64) {
     let p = performance(n);
-    seats.load(p, count, &[], 0).await.unwrap();
+    seats.load(p, hall(count, Vec::new())).await.unwrap();
     (p, seats.snapshot(p).await.unwrap().version)
 }
 
@@ -108,7 +149,16 @@ async fn until_ended(seats: &Seats, hold: HoldId) {
     }
 }
 
-macro_rules! both {
+macro_rules! everywhere {
+    (@$module:ident, $kind:ident, $($name:ident),+) => {
+        mod $module {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let server = super::Server::shared(super::Redis::$kind).await;
+                super::$name(server.seats().await).await;
+            }
+        )+}
+    };
     ($($name:ident),+ $(,)?) => {
         mod in_memory {$(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,19 +166,22 @@ macro_rules! both {
                 super::$name(super::memory()).await;
             }
         )+}
-        mod in_redis {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let server = super::Server::start();
-                super::$name(server.seats().await).await;
-            }
-        )+}
+        everywhere!(@in_redis, Single, $($name),+);
+        everywhere!(@behind_sentinels, Sentinel, $($name),+);
+        everywhere!(@in_a_cluster, Cluster, $($name),+);
     };
 }
 
-both! {
+everywhere! {
     nothing_is_there_before_it_is_loaded,
     a_book_is_loaded_once_from_what_sql_knows,
+    a_loaded_order_is_as_it_was,
+    what_was_bought_counts_until_it_is_refunded,
+    an_end_is_put_off_once,
+    a_swap_is_one_change_or_none,
+    a_blocked_seat_is_not_for_sale,
+    an_audit_tells_who_has_what,
+    a_correction_spares_live_holds_and_what_changed_meanwhile,
     a_refusal_names_the_seats_and_takes_none,
     the_same_key_gets_the_same_answer,
     a_hold_is_found_until_it_is_gone,
@@ -142,6 +195,63 @@ both! {
     many_holds_end_at_once,
     a_reader_waits_for_the_next_change,
     a_crowd_gets_each_seat_once,
+    a_release_asked_for_again_leaves_the_next_holder_alone,
+    what_a_buyer_holds_in_an_event_is_counted_until_it_ends,
+    a_book_that_was_let_go_is_loaded_again,
+}
+
+async fn a_release_asked_for_again_leaves_the_next_holder_alone(seats: Seats) {
+    let (p, base) = opened(&seats, 1, 4).await;
+    let first = seats.hold(p, ask(1, 1, &[2])).await.unwrap().unwrap();
+    seats.release(p, back(first.id, 1)).await.unwrap().unwrap();
+    let next = seats.hold(p, ask(2, 1, &[2])).await.unwrap().unwrap();
+    assert_eq!(seats.performance_of(first.id).await, Ok(Some(p)));
+    assert_eq!(seats.release(p, back(first.id, 1)).await, Ok(Ok(())));
+    let reused = ReleaseRequest { hold: next.id, ..back(first.id, 1) };
+    assert_eq!(
+        seats.release(p, ReleaseRequest { digest: "other".into(), ..reused }).await,
+        Ok(Err(ReleaseRefusal::KeyReused))
+    );
+    let fresh = ReleaseRequest { key: "fresh".into(), ..back(first.id, 1) };
+    assert_eq!(seats.release(p, fresh).await, Ok(Err(ReleaseRefusal::Gone(HoldGone::NotFound))));
+    assert_eq!(seats.find_hold(next.id).await, Ok(Some((p, next))));
+    assert_eq!(seats.snapshot(p).await.unwrap().version, base + 3);
+    assert_eq!(seats.performance_of(hold_id(9)).await, Ok(None));
+}
+
+async fn what_a_buyer_holds_in_an_event_is_counted_until_it_ends(seats: Seats) {
+    let event = |n| EventId::new(Region(0), Timestamp::from_millis(1), random(n));
+    let count = async |e: u32, by: u32, hold: u32, some: usize, ttl_ms: i64| {
+        seats.count_held(event(e), user(by), hold_id(hold), some, ttl_ms, 6).await.unwrap()
+    };
+    assert_eq!(count(1, 1, 1, 4, LONG_MS).await, Some(0));
+    assert_eq!(count(1, 1, 2, 3, LONG_MS).await, None);
+    assert_eq!(count(1, 1, 2, 2, LONG_MS).await, Some(4));
+    // Other buyers and other events are counted apart; the same hold again is the same hold.
+    assert_eq!(count(1, 2, 3, 6, LONG_MS).await, Some(0));
+    assert_eq!(count(2, 1, 4, 6, LONG_MS).await, Some(0));
+    assert_eq!(count(1, 1, 1, 4, LONG_MS).await, Some(2));
+    assert_eq!(count(1, 1, 1, 5, LONG_MS).await, None);
+    assert_eq!(count(1, 1, 1, 0, 0).await, Some(2));
+    assert_eq!(count(1, 1, 5, 4, SHORT_MS).await, Some(2));
+    let end = Instant::now() + BOUND;
+    while count(1, 1, 6, 4, LONG_MS).await.is_none() {
+        assert!(Instant::now() < end, "what has ended is still counted");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn a_book_that_was_let_go_is_loaded_again(seats: Seats) {
+    let (p, _) = opened(&seats, 1, 4).await;
+    let (other, _) = opened(&seats, 2, 4).await;
+    let hold = seats.hold(p, ask(1, 1, &[2])).await.unwrap().unwrap();
+    seats.forget(p).await.unwrap();
+    assert_eq!(seats.snapshot(p).await, Err(Error::NotLoaded));
+    assert_eq!(seats.find_hold(hold.id).await, Ok(None));
+    assert_eq!(state(&seats, other, 2).await, SeatState::Available);
+    seats.load(p, hall(4, vec![claim(3, 9, 1, true)])).await.unwrap();
+    let again = seats.audit(p).await.unwrap();
+    assert_eq!((again.seats[2], again.seats[3], again.holds), (SeatState::Available, SeatState::Sold, vec![]));
 }
 
 async fn nothing_is_there_before_it_is_loaded(seats: Seats) {
@@ -152,8 +262,14 @@ async fn nothing_is_there_before_it_is_loaded(seats: Seats) {
     assert_eq!(seats.hold(p, ask(1, 1, &[0])).await, Err(Error::NotLoaded));
     assert_eq!(seats.order(p, hold_id(1), user(1), order_id(1)).await, Err(Error::NotLoaded));
     assert_eq!(seats.undo_order(p, hold_id(1), order_id(1)).await, Err(Error::NotLoaded));
-    assert_eq!(seats.release(p, hold_id(1), user(1)).await, Err(Error::NotLoaded));
-    assert_eq!(seats.settle(p, hold_id(1), &[0], SeatState::Sold).await, Err(Error::NotLoaded));
+    assert_eq!(seats.release(p, back(hold_id(1), 1)).await, Err(Error::NotLoaded));
+    assert_eq!(seats.settle(p, hold_id(1), order_id(1), user(1), &[0], SeatState::Sold).await, Err(Error::NotLoaded));
+    assert_eq!(seats.swap(p, swap(1, 1, &[0], &[1], "a")).await, Err(Error::NotLoaded));
+    assert_eq!(seats.extend(p, later(hold_id(1), 1, LONG_MS, "a")).await, Err(Error::NotLoaded));
+    assert_eq!(seats.block(p, &[0]).await, Err(Error::NotLoaded));
+    assert_eq!(seats.unblock(p, &[0]).await, Err(Error::NotLoaded));
+    assert_eq!(seats.audit(p).await, Err(Error::NotLoaded));
+    assert_eq!(seats.correct(p, None, &[Correction::Free(0)]).await, Err(Error::NotLoaded));
     assert_eq!(seats.wait_change(p, 0, BOUND).await, Err(Error::NotLoaded));
     assert_eq!(seats.find_hold(hold_id(1)).await, Ok(None));
     assert_eq!(seats.expire_due().await, Ok(0));
@@ -162,16 +278,189 @@ async fn nothing_is_there_before_it_is_loaded(seats: Seats) {
 async fn a_book_is_loaded_once_from_what_sql_knows(seats: Seats) {
     let p = performance(1);
     let floor = wall_clock().as_millis() * 2_000;
-    let claims = [Claim { seat: 1, sold: true }, Claim { seat: 2, sold: false }, Claim { seat: 9, sold: true }];
-    seats.load(p, 4, &claims, floor).await.unwrap();
-    let first = seats.snapshot(p).await.unwrap();
-    assert_eq!(first.seats, [SeatState::Available, SeatState::Sold, SeatState::Held, SeatState::Available]);
+    let claims = vec![claim(1, 1, 1, true), claim(2, 2, 2, false), claim(9, 3, 1, true), claim(3, 2, 2, false)];
+    let load = Load { claims, blocked: vec![0, 1, 9], fence_floor: floor, seat_count: 5 };
+    seats.load(p, load).await.unwrap();
+    let first = seats.audit(p).await.unwrap();
+    let held = SeatState::Held;
+    assert_eq!(first.seats, [SeatState::Blocked, SeatState::Sold, held, held, SeatState::Available]);
     assert!(first.version > 0);
-    seats.load(p, 8, &[], 0).await.unwrap();
-    assert_eq!(seats.snapshot(p).await.unwrap(), first);
-    assert_eq!(seats.hold(p, ask(1, 1, &[0])).await.unwrap().unwrap().fence, floor + 1);
-    seats.load(performance(2), 0, &[], 0).await.unwrap();
+    assert_eq!(seats.snapshot(p).await.unwrap().version, first.version);
+    seats.load(p, hall(8, Vec::new())).await.unwrap();
+    assert_eq!(seats.audit(p).await.unwrap(), first);
+    assert_eq!(seats.hold(p, ask(9, 9, &[4])).await.unwrap().unwrap().fence, floor + 1);
+    seats.load(performance(2), hall(0, Vec::new())).await.unwrap();
     assert_eq!(seats.snapshot(performance(2)).await.unwrap().seats, []);
+    let mut known = seats.performances();
+    known.sort();
+    assert_eq!(known, [p, performance(2)]);
+}
+
+async fn a_loaded_order_is_as_it_was(seats: Seats) {
+    let p = performance(1);
+    let mut claims: Vec<_> = (0..3).map(|seat| claim(seat, 1, 1, false)).collect();
+    claims.push(claim(3, 2, 1, true));
+    seats.load(p, hall(9, claims)).await.unwrap();
+    let (at, hold) = seats.find_hold(hold_id(1)).await.unwrap().unwrap();
+    assert_eq!((at, hold.user, hold.order_id(), hold.fence), (p, user(1), Some(order_id(1)), 1));
+    assert_eq!(hold.seats, [0, 1, 2]);
+    assert!(wall_clock().as_millis() - hold.order.unwrap().since.as_millis() < BOUND.as_millis().try_into().unwrap());
+    seats.expire_due().await.unwrap();
+    assert_eq!(seats.order(p, hold.id, user(1), order_id(1)).await, Ok(Ok(hold.clone())));
+    let ordered = Ok(Err(ReleaseRefusal::Gone(HoldGone::Ordered(order_id(1)))));
+    assert_eq!(seats.release(p, back(hold.id, 1)).await, ordered);
+    assert_eq!(seats.hold(p, ask(5, 1, &[4])).await, Ok(Err(HoldRefusal::OverLimit)));
+    seats.undo_order(p, hold.id, order_id(1)).await.unwrap();
+    assert_eq!(seats.find_hold(hold.id).await, Ok(None));
+    assert_eq!(seats.hold(p, ask(6, 1, &[0, 1, 2, 4])).await, Ok(Err(HoldRefusal::OverLimit)));
+    seats.hold(p, ask(7, 1, &[0, 1, 2])).await.unwrap().unwrap();
+}
+
+async fn what_was_bought_counts_until_it_is_refunded(seats: Seats) {
+    let (p, base) = opened(&seats, 1, 10).await;
+    seats.hold(p, ask(1, 1, &[0, 1, 2])).await.unwrap().unwrap();
+    seats.order(p, hold_id(1), user(1), order_id(1)).await.unwrap().unwrap();
+    settle(&seats, p, 1, 1, &[0, 1, 2], SeatState::Sold).await;
+    assert_eq!(seats.hold(p, ask(2, 1, &[3, 4])).await, Ok(Err(HoldRefusal::OverLimit)));
+    settle(&seats, p, 1, 1, &[1], SeatState::Available).await;
+    seats.hold(p, ask(3, 1, &[3, 4])).await.unwrap().unwrap();
+    // Told again, late: what it freed is another's now.
+    seats.hold(p, ask(4, 2, &[1])).await.unwrap().unwrap();
+    let before = seats.audit(p).await.unwrap();
+    settle(&seats, p, 1, 1, &[0, 1, 2], SeatState::Sold).await;
+    settle(&seats, p, 1, 1, &[1], SeatState::Available).await;
+    settle(&seats, p, 2, 1, &[0], SeatState::Available).await;
+    settle(&seats, p, 1, 2, &[0], SeatState::Available).await;
+    settle(&seats, p, 1, 1, &[0], SeatState::Blocked).await;
+    assert_eq!(seats.audit(p).await.unwrap(), before);
+    assert_eq!(before.version, base + 5);
+    // A seat that the book took for free, sold in SQL.
+    settle(&seats, p, 9, 9, &[7], SeatState::Sold).await;
+    assert_eq!(seats.hold(p, ask(9, 9, &[5, 6, 8, 9])).await, Ok(Err(HoldRefusal::OverLimit)));
+}
+
+async fn an_end_is_put_off_once(seats: Seats) {
+    let (p, base) = opened(&seats, 1, 4).await;
+    let hold = seats.hold(p, brief(1, 1, &[0], LONG_MS)).await.unwrap().unwrap();
+    let gone = Ok(Err(ExtendRefusal::Gone(HoldGone::NotFound)));
+    assert_eq!(seats.extend(p, later(hold.id, 2, LONG_MS, "a")).await, gone);
+    let request = later(hold.id, 1, 2 * LONG_MS, "a");
+    let put_off = seats.extend(p, request.clone()).await.unwrap().unwrap();
+    assert_eq!(put_off, Hold { until: put_off.until, extended: true, ..hold.clone() });
+    assert!(put_off.until.as_millis() >= hold.until.as_millis() + LONG_MS);
+    assert_eq!(seats.find_hold(hold.id).await, Ok(Some((p, put_off.clone()))));
+    assert_eq!(seats.extend(p, request.clone()).await, Ok(Ok(put_off.clone())));
+    let answered = seats.answered(p, user(1), &request.key, &request.digest).await;
+    assert_eq!(answered, Ok(Some(Ok(put_off))));
+    assert_eq!(seats.answered(p, user(1), &request.key, "other").await, Ok(Some(Err(HoldRefusal::KeyReused))));
+    assert_eq!(seats.answered(p, user(2), &request.key, &request.digest).await, Ok(None));
+    assert_eq!(seats.extend(p, later(hold_id(9), 1, LONG_MS, "a")).await, Ok(Err(ExtendRefusal::KeyReused)));
+    assert_eq!(seats.extend(p, later(hold.id, 1, LONG_MS, "b")).await, Ok(Err(ExtendRefusal::Already)));
+    // The end that counts is the later one, and it does come.
+    let short = seats.hold(p, brief(2, 2, &[1], LONG_MS)).await.unwrap().unwrap();
+    seats.extend(p, later(short.id, 2, SHORT_MS, "a")).await.unwrap().unwrap();
+    until_free(&seats, p, 1).await;
+    assert_eq!(seats.extend(p, later(short.id, 2, LONG_MS, "b")).await, gone);
+    assert_eq!(state(&seats, p, 0).await, SeatState::Held);
+    seats.order(p, hold.id, user(1), order_id(1)).await.unwrap().unwrap();
+    let ordered = Ok(Err(ExtendRefusal::Gone(HoldGone::Ordered(order_id(1)))));
+    assert_eq!(seats.extend(p, later(hold.id, 1, LONG_MS, "c")).await, ordered);
+    assert_eq!(seats.snapshot(p).await.unwrap().version, base + 3);
+}
+
+async fn a_swap_is_one_change_or_none(seats: Seats) {
+    let (p, base) = opened(&seats, 1, 12).await;
+    let first = seats.hold(p, ask(1, 1, &[1, 2])).await.unwrap().unwrap();
+    seats.hold(p, ask(2, 2, &[5])).await.unwrap().unwrap();
+    let before = seats.audit(p).await.unwrap();
+    let refused = |refusal| Ok(Err(SwapRefusal::Seats(refusal)));
+    let taken = refused(HoldRefusal::Taken(vec![2, 5]));
+    assert_eq!(seats.swap(p, swap(1, 1, &[1], &[2, 4, 5], "a")).await, taken);
+    assert_eq!(seats.swap(p, swap(1, 1, &[1, 5], &[3], "a")).await, Ok(Err(SwapRefusal::NotHeld(vec![5]))));
+    assert_eq!(seats.swap(p, swap(1, 1, &[1, 2], &[], "a")).await, refused(HoldRefusal::NoSuchSeat));
+    assert_eq!(seats.swap(p, swap(1, 1, &[], &[], "a")).await, refused(HoldRefusal::NoSuchSeat));
+    assert_eq!(seats.swap(p, swap(1, 1, &[1], &[12], "a")).await, refused(HoldRefusal::NoSuchSeat));
+    assert_eq!(seats.swap(p, swap(1, 1, &[], &[3, 4, 6], "a")).await, refused(HoldRefusal::OverLimit));
+    let gone = Ok(Err(SwapRefusal::Gone(HoldGone::NotFound)));
+    assert_eq!(seats.swap(p, swap(1, 2, &[1], &[3], "a")).await, gone);
+    let narrow = SwapRequest { hold_limit: 2, ..swap(1, 1, &[], &[3], "a") };
+    assert_eq!(seats.swap(p, narrow).await, refused(HoldRefusal::OverLimit));
+    assert_eq!(seats.audit(p).await.unwrap(), before);
+    let request = swap(1, 1, &[2], &[0, 3, 10], "a");
+    let swapped = seats.swap(p, request.clone()).await.unwrap().unwrap();
+    assert_eq!(swapped, Hold { seats: vec![0, 1, 3, 10], fence: base + 3, ..first.clone() });
+    let told = seats.changes_after(p, before.version).await.unwrap().unwrap();
+    let held = |seat| (seat, SeatState::Held);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].seats, [(2, SeatState::Available), held(0), held(3), held(10)]);
+    assert_eq!(seats.swap(p, request).await, Ok(Ok(swapped)));
+    assert_eq!(seats.swap(p, swap(1, 1, &[0], &[7], "a")).await, refused(HoldRefusal::KeyReused));
+    // A swap for fewer gives the buyer room again.
+    seats.swap(p, swap(1, 1, &[0, 1], &[2], "b")).await.unwrap().unwrap();
+    assert_eq!(seats.hold(p, ask(3, 1, &[6, 7])).await, Ok(Err(HoldRefusal::OverLimit)));
+    seats.hold(p, ask(4, 1, &[6])).await.unwrap().unwrap();
+    seats.order(p, first.id, user(1), order_id(1)).await.unwrap().unwrap();
+    let ordered = Ok(Err(SwapRefusal::Gone(HoldGone::Ordered(order_id(1)))));
+    assert_eq!(seats.swap(p, swap(1, 1, &[2], &[8], "c")).await, ordered);
+}
+
+async fn a_blocked_seat_is_not_for_sale(seats: Seats) {
+    let (p, base) = opened(&seats, 1, 9).await;
+    seats.hold(p, ask(1, 1, &[1])).await.unwrap().unwrap();
+    assert_eq!(seats.block(p, &[0, 1]).await, Ok(Err(BlockRefusal::Taken(vec![1]))));
+    assert_eq!(seats.block(p, &[0, 9]).await, Ok(Err(BlockRefusal::NoSuchSeat)));
+    assert_eq!(seats.block(p, &[0, 2, 3]).await, Ok(Ok(())));
+    assert_eq!(seats.block(p, &[0, 2, 4]).await, Ok(Ok(())));
+    assert_eq!(seats.hold(p, ask(2, 2, &[0, 5])).await, Ok(Err(HoldRefusal::Taken(vec![0]))));
+    seats.unblock(p, &[0, 1, 5, 9]).await.unwrap();
+    seats.unblock(p, &[]).await.unwrap();
+    let told = seats.changes_after(p, base + 1).await.unwrap().unwrap();
+    let told: Vec<_> = told.into_iter().map(|c| c.seats).collect();
+    let blocked = |seat| (seat, SeatState::Blocked);
+    let expected = [vec![blocked(0), blocked(2), blocked(3)], vec![blocked(4)], vec![(0, SeatState::Available)]];
+    assert_eq!(told, expected);
+}
+
+async fn an_audit_tells_who_has_what(seats: Seats) {
+    let (p, _) = opened(&seats, 1, 9).await;
+    let a = seats.hold(p, ask(1, 1, &[1, 2])).await.unwrap().unwrap();
+    let b = seats.hold(p, ask(2, 2, &[4])).await.unwrap().unwrap();
+    let before = wall_clock();
+    let a = seats.order(p, a.id, user(1), order_id(1)).await.unwrap().unwrap();
+    let audit = seats.audit(p).await.unwrap();
+    // Redis' clock and this one are the same machine's.
+    assert!((before..=wall_clock()).contains(&a.order.unwrap().since));
+    let snapshot = seats.snapshot(p).await.unwrap();
+    assert_eq!((audit.version, audit.seats, audit.holds), (snapshot.version, snapshot.seats, vec![a, b]));
+}
+
+async fn a_correction_spares_live_holds_and_what_changed_meanwhile(seats: Seats) {
+    let (p, base) = opened(&seats, 1, 9).await;
+    seats.hold(p, ask(1, 1, &[1])).await.unwrap().unwrap();
+    let read = seats.audit(p).await.unwrap().version;
+    seats.block(p, &[2]).await.unwrap().unwrap();
+    let wanted = [
+        Correction::Free(1),
+        Correction::Free(2),
+        Correction::Claim(claim(3, 9, 3, true)),
+        Correction::Claim(claim(4, 8, 3, false)),
+        Correction::Free(5),
+        Correction::Block(6),
+        Correction::Free(9),
+    ];
+    assert_eq!(seats.correct(p, Some(base - 1), &wanted).await, Ok(vec![]), "too long ago to know");
+    assert_eq!(seats.correct(p, Some(read), &wanted).await, Ok(vec![3, 4, 6]));
+    assert_eq!(seats.snapshot(p).await.unwrap().version, base + 3);
+    let told = seats.changes_after(p, base + 2).await.unwrap().unwrap().remove(0);
+    assert_eq!(told.seats, [(3, SeatState::Sold), (4, SeatState::Held), (6, SeatState::Blocked)]);
+    assert_eq!(seats.correct(p, None, &wanted).await, Ok(vec![2]));
+    assert_eq!(seats.correct(p, None, &[]).await, Ok(vec![]));
+    // The buyer has what was corrected, and not what was freed.
+    assert_eq!(seats.hold(p, ask(2, 3, &[5, 7, 8])).await, Ok(Err(HoldRefusal::OverLimit)));
+    assert_eq!(seats.correct(p, None, &[Correction::Free(3)]).await, Ok(vec![3]));
+    seats.hold(p, ask(3, 3, &[5, 7, 8])).await.unwrap().unwrap();
+    settle(&seats, p, 8, 3, &[4], SeatState::Sold).await;
+    assert_eq!(state(&seats, p, 4).await, SeatState::Sold);
 }
 
 async fn a_refusal_names_the_seats_and_takes_none(seats: Seats) {
@@ -195,7 +484,7 @@ async fn the_same_key_gets_the_same_answer(seats: Seats) {
     let of_another = HoldRequest { user: user(2), ..again.clone() };
     assert_eq!(seats.hold(p, of_another).await, Ok(Err(HoldRefusal::Taken(vec![2, 3]))));
     // Even when the hold has long been given back.
-    seats.release(p, first.id, user(1)).await.unwrap().unwrap();
+    seats.release(p, back(first.id, 1)).await.unwrap().unwrap();
     assert_eq!(seats.hold(p, again).await, Ok(Ok(first)));
     assert_eq!(seats.snapshot(p).await.unwrap().version, base + 2);
 }
@@ -208,11 +497,12 @@ async fn a_hold_is_found_until_it_is_gone(seats: Seats) {
     assert_eq!(seats.find_hold(a.id).await, Ok(Some((p, a.clone()))));
     assert_eq!(seats.find_hold(b.id).await, Ok(Some((other, b.clone()))));
     let ordered = seats.order(p, a.id, user(1), order_id(1)).await.unwrap().unwrap();
-    assert_eq!(ordered, Hold { order: Some(order_id(1)), ..a.clone() });
+    assert_eq!(ordered, Hold { order: ordered.order, ..a.clone() });
+    assert_eq!(ordered.order_id(), Some(order_id(1)));
     assert_eq!(seats.find_hold(a.id).await, Ok(Some((p, ordered))));
-    seats.settle(p, a.id, &a.seats, SeatState::Sold).await.unwrap();
+    settle(&seats, p, 1, 1, &a.seats, SeatState::Sold).await;
     assert_eq!(seats.find_hold(a.id).await, Ok(None));
-    seats.release(other, b.id, user(1)).await.unwrap().unwrap();
+    seats.release(other, back(b.id, 1)).await.unwrap().unwrap();
     assert_eq!(seats.find_hold(b.id).await, Ok(None));
     assert_eq!(seats.find_hold(hold_id(9)).await, Ok(None));
 }
@@ -221,16 +511,15 @@ async fn an_order_is_its_owners_and_made_once(seats: Seats) {
     let (p, base) = opened(&seats, 1, 10).await;
     let a = seats.hold(p, ask(1, 1, &[2, 3])).await.unwrap().unwrap();
     assert_eq!(seats.order(p, a.id, user(2), order_id(1)).await, Ok(Err(HoldGone::NotFound)));
-    assert_eq!(seats.release(p, a.id, user(2)).await, Ok(Err(HoldGone::NotFound)));
+    assert_eq!(seats.release(p, back(a.id, 2)).await, Ok(Err(ReleaseRefusal::Gone(HoldGone::NotFound))));
     let first = seats.order(p, a.id, user(1), order_id(1)).await.unwrap().unwrap();
     assert_eq!(seats.order(p, a.id, user(1), order_id(1)).await, Ok(Ok(first)));
     assert_eq!(seats.order(p, a.id, user(1), order_id(2)).await, Ok(Err(HoldGone::Ordered(order_id(1)))));
-    assert_eq!(seats.release(p, a.id, user(1)).await, Ok(Err(HoldGone::Ordered(order_id(1)))));
-    // An order counts against the limit; a sale does not.
+    assert_eq!(seats.release(p, back(a.id, 1)).await, Ok(Err(ReleaseRefusal::Gone(HoldGone::Ordered(order_id(1))))));
+    // An order counts against the limit.
     assert_eq!(seats.hold(p, ask(2, 1, &[4, 5, 6])).await, Ok(Err(HoldRefusal::OverLimit)));
-    seats.settle(p, a.id, &a.seats, SeatState::Sold).await.unwrap();
+    settle(&seats, p, 1, 1, &a.seats, SeatState::Sold).await;
     assert_eq!(seats.snapshot(p).await.unwrap().version, base + 2);
-    seats.hold(p, ask(3, 1, &[4, 5, 6])).await.unwrap().unwrap();
 }
 
 async fn an_undone_order_frees_its_own_seats_alone(seats: Seats) {
@@ -250,13 +539,13 @@ async fn an_undone_order_frees_its_own_seats_alone(seats: Seats) {
 
 async fn what_is_settled_already_is_not_told_again(seats: Seats) {
     let (p, base) = opened(&seats, 1, 10).await;
-    seats.settle(p, hold_id(1), &[3, 1, 12], SeatState::Blocked).await.unwrap();
-    seats.settle(p, hold_id(1), &[1, 3], SeatState::Blocked).await.unwrap();
-    seats.settle(p, hold_id(1), &[1, 2, 3], SeatState::Blocked).await.unwrap();
+    let sold = SeatState::Sold;
+    settle(&seats, p, 1, 1, &[3, 1, 12], sold).await;
+    settle(&seats, p, 1, 1, &[1, 3], sold).await;
+    settle(&seats, p, 1, 1, &[1, 2, 3], sold).await;
     let told = seats.changes_after(p, base).await.unwrap().unwrap();
     let told: Vec<_> = told.into_iter().map(|c| (c.version - base, c.seats)).collect();
-    let blocked = SeatState::Blocked;
-    assert_eq!(told, [(1, vec![(3, blocked), (1, blocked)]), (2, vec![(2, blocked)])]);
+    assert_eq!(told, [(1, vec![(3, sold), (1, sold)]), (2, vec![(2, sold)])]);
 }
 
 async fn old_changes_are_answered_with_a_snapshot(seats: Seats) {
@@ -268,7 +557,7 @@ async fn old_changes_are_answered_with_a_snapshot(seats: Seats) {
     assert_eq!(seats.changes_after(p, base).await, Ok(Some(Vec::new())));
     for n in 1..=kept + 1 {
         let to = if n % 2 == 0 { SeatState::Available } else { SeatState::Sold };
-        seats.settle(p, hold_id(1), &[1], to).await.unwrap();
+        settle(&seats, p, 1, 1, &[1], to).await;
         if n == kept {
             assert_eq!(seats.changes_after(p, base).await.unwrap().unwrap().len(), HISTORY_MAX);
             assert_eq!(seats.changes_after(p, base - 1).await, Ok(None));
@@ -313,7 +602,7 @@ async fn an_ended_hold_is_nobodys_even_before_it_is_freed(seats: Seats) {
     let b = seats.hold(p, brief(2, 2, &[0, 1], SHORT_MS)).await.unwrap().unwrap();
     assert!(b.fence > a.fence);
     until_ended(&seats, b.id).await;
-    assert_eq!(seats.release(p, b.id, user(2)).await, Ok(Err(HoldGone::NotFound)));
+    assert_eq!(seats.release(p, back(b.id, 2)).await, Ok(Err(ReleaseRefusal::Gone(HoldGone::NotFound))));
     let c = seats.hold(p, brief(3, 3, &[0, 1], SHORT_MS)).await.unwrap().unwrap();
     until_ended(&seats, c.id).await;
     // The next buyer need not wait for a ticker.
@@ -409,20 +698,20 @@ async fn a_crowd_gets_each_seat_once(seats: Seats) {
 
 #[tokio::test]
 async fn an_emptied_redis_is_loaded_again_and_readers_start_anew() {
-    let server = Server::start();
+    let server = Server::shared(Redis::Single).await;
     let seats = server.seats().await;
     let (p, base) = opened(&seats, 1, 4).await;
     let sold = seats.hold(p, ask(1, 1, &[0])).await.unwrap().unwrap();
     seats.order(p, sold.id, user(1), order_id(1)).await.unwrap().unwrap();
-    seats.settle(p, sold.id, &[0], SeatState::Sold).await.unwrap();
+    settle(&seats, p, 1, 1, &[0], SeatState::Sold).await;
     let lost = seats.hold(p, ask(2, 2, &[1])).await.unwrap().unwrap();
-    server.flush().await;
+    server.set.flush().unwrap();
     assert_eq!(seats.snapshot(p).await, Err(Error::NotLoaded));
     assert_eq!(seats.order(p, lost.id, user(2), order_id(2)).await, Err(Error::NotLoaded));
     assert_eq!(seats.find_hold(lost.id).await, Ok(None));
     assert_eq!(seats.wait_change(p, base + 3, BOUND).await, Err(Error::NotLoaded));
     seats.expire_due().await.unwrap();
-    seats.load(p, 4, &[Claim { seat: 0, sold: true }], lost.fence).await.unwrap();
+    seats.load(p, Load { fence_floor: lost.fence, ..hall(4, vec![claim(0, 1, 1, true)]) }).await.unwrap();
     let after = seats.snapshot(p).await.unwrap();
     assert_eq!(after.seats[..2], [SeatState::Sold, SeatState::Available]);
     assert!(after.version > base + 3);
@@ -433,7 +722,7 @@ async fn an_emptied_redis_is_loaded_again_and_readers_start_anew() {
 
 #[tokio::test]
 async fn another_replica_frees_what_a_lost_one_held() {
-    let server = Server::start();
+    let server = Server::shared(Redis::Single).await;
     let (lost, here) = (server.seats().await, server.seats().await);
     let (p, _) = opened(&lost, 1, 4).await;
     let hold = lost.hold(p, brief(1, 1, &[0], SHORT_MS)).await.unwrap().unwrap();
@@ -444,7 +733,7 @@ async fn another_replica_frees_what_a_lost_one_held() {
 
 #[tokio::test]
 async fn a_redis_that_is_gone_is_an_error() {
-    let server = Server::start();
+    let server = Server::start(Redis::Single);
     let seats = server.seats().await;
     let (p, _) = opened(&seats, 1, 4).await;
     drop(server);

@@ -1,68 +1,70 @@
-//! A Redis of a test's own: on a socket in a folder of its own, gone with the test.
+//! Real servers of the tests' own: one Redis, one behind sentinels, one cluster. Gone with the test program.
 
 use std::{
     path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use nugul_coordination::Seats;
-use tokio::time::Instant;
+use nugul_platform::{Redis, RedisSet};
+use tokio::sync::{Mutex, MutexGuard};
 
-/// How long Redis may take to start.
-const START: Duration = Duration::from_secs(20);
-/// The pause between two looks.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Where the servers' files lie, with the number of the process that made them.
+const FOLDER_PREFIX: &str = "nugul-redis-";
 
 pub(crate) struct Server {
-    process: Child,
+    pub(crate) set: RedisSet,
     folder: PathBuf,
 }
 
 impl Server {
-    pub(crate) fn start() -> Self {
+    /// Servers for one test.
+    pub(crate) fn start(kind: Redis) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("nugul-redis-{}-{n}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let spawned = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-            .arg(folder.join("redis.sock"))
-            .arg("--dir")
-            .arg(&folder)
-            .stdout(Stdio::null())
-            .spawn();
-        let Ok(process) = spawned else { panic!("redis-server is missing: apt-get install redis-server") };
-        Self { process, folder }
+        let folder = std::env::temp_dir().join(format!("{FOLDER_PREFIX}{}-{n}", std::process::id()));
+        let set = RedisSet::start(kind, &folder).unwrap_or_else(|error| panic!("{error}"));
+        Self { set, folder }
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("unix://{}", self.folder.join("redis.sock").display())
+    /// The servers of this kind that tests share one after another, empty.
+    pub(crate) async fn shared(kind: Redis) -> MutexGuard<'static, Self> {
+        static SHARED: [OnceLock<Mutex<Server>>; 3] = [const { OnceLock::new() }; 3];
+        let start = || {
+            remove_what_is_left();
+            Mutex::new(Self::start(kind))
+        };
+        let server = SHARED[kind as usize].get_or_init(start).lock().await;
+        server.set.flush().unwrap();
+        server
     }
 
-    /// A store on it, once it answers.
+    /// A store on them.
     pub(crate) async fn seats(&self) -> Seats {
-        let end = Instant::now() + START;
-        while !self.folder.join("redis.sock").exists() {
-            assert!(Instant::now() < end, "redis-server did not start");
-            tokio::time::sleep(PAUSE).await;
-        }
-        Seats::redis(&self.url()).await.unwrap()
-    }
-
-    /// Forgets everything.
-    pub(crate) async fn flush(&self) {
-        let client = redis::Client::open(self.url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
+        Seats::redis(&self.set.url()).await.unwrap()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        for index in 0..self.set.servers() {
+            let _ = self.set.kill(index);
+        }
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Removes the files of test programs that are gone: shared servers are never dropped.
+fn remove_what_is_left() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let made_by = name.to_str().and_then(|n| n.strip_prefix(FOLDER_PREFIX)).and_then(|n| n.split('-').next());
+        if made_by.is_some_and(|pid| !PathBuf::from("/proc").join(pid).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
