@@ -3,18 +3,22 @@
 //! Before the provider is asked, the intention is durable; after it has answered, state, ledger and result are stored in
 //! one transaction. Whatever is cut off in between is found by the reconciler.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, broadcast};
+use nugul_batch::Batch;
+use tokio::sync::{Mutex, Notify, Semaphore, broadcast};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::cancels::{self, Cancel, Plan, Step};
 use crate::db::Db;
+use crate::settle::{self, Settlements};
 use crate::state::State;
-use crate::store::{self, Payment, Refusal, Verdict};
-use crate::toss::{Cancelled, Confirmed, PaymentGateway};
+use crate::store::{self, Payment, Prepare, Refusal, Verdict};
+use crate::toss::{Cancelled, Confirmed, PaymentGateway, RefundAsk};
 
 /// No more calls to the provider are under way at once.
 pub const MAX_CALLS: usize = 128;
@@ -22,18 +26,26 @@ pub const MAX_CALLS: usize = 128;
 pub const ANNOUNCEMENTS: usize = 1024;
 /// A waiting call looks for itself this often, for another replica may have settled the payment.
 pub const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How often a settlement is tried again when the database refuses it, before it is left to the reconciler.
-pub const SETTLE_TRIES: u32 = 3;
+
+/// No more payments are prepared in one transaction.
+const PREPARED_TOGETHER: usize = 64;
+/// No more wait to be prepared.
+const PREPARES_MAX: usize = 1_024;
+
+/// The lease of one call is as long as so many of the provider's longest answers.
+const ANSWERS_OF_CALL: u32 = 2;
+/// The lease of a whole look.
+const ANSWERS_OF_LOOK: u32 = 4;
 
 /// Times that tests shorten.
 #[derive(Clone, Debug)]
 pub struct Timings {
     /// Longest wait of a Confirm or Cancel for its outcome.
     pub wait: Duration,
-    /// While a call to the provider may be under way, the reconciler leaves its payment alone for this long.
-    pub lease: Duration,
-    /// A payment the provider does not know this long after Confirm was never made.
+    /// A payment the provider does not know this long after Confirm was never made, if it says so often enough.
     pub confirm_window: Duration,
+    /// The provider's answers that it does not know a payment count as several when they are this far apart.
+    pub absences_spaced: Duration,
     /// The reconciler's first pause; it doubles.
     pub first_pause: Duration,
     /// The reconciler's longest pause.
@@ -44,20 +56,42 @@ pub struct Timings {
     pub max_attempts: i64,
     /// How often the reconciler looks for work.
     pub tick: Duration,
+    /// Longest wait for a whole answer of the provider. Confirming a card may take them a while.
+    pub answer: Duration,
+    /// How often the certificates' files are looked at.
+    pub reload: Duration,
+    /// No connection to the public listener is open longer.
+    pub public: Duration,
 }
 
 impl Default for Timings {
     fn default() -> Self {
         Self {
             wait: Duration::from_secs(25),
-            lease: Duration::from_secs(40),
-            confirm_window: Duration::from_secs(10 * 60),
+            confirm_window: Duration::from_mins(10),
+            absences_spaced: Duration::from_mins(1),
             first_pause: Duration::from_millis(500),
-            longest_pause: Duration::from_secs(600),
+            longest_pause: Duration::from_mins(10),
             case_after: 13,
             max_attempts: 300,
             tick: Duration::from_millis(500),
+            answer: Duration::from_secs(20),
+            reload: Duration::from_secs(10),
+            public: Duration::from_secs(30),
         }
+    }
+}
+
+impl Timings {
+    /// While one call to the provider may be under way, everybody else leaves its payment alone for this long. It is also
+    /// how long an outcome stays open, at most, when the process that called has died.
+    pub fn lease_of_call(&self) -> Duration {
+        self.answer.saturating_mul(ANSWERS_OF_CALL)
+    }
+
+    /// The same for a whole look of the reconciler: two look-ups and a request at most, each as long as the longest answer.
+    pub fn lease_of_look(&self) -> Duration {
+        self.answer.saturating_mul(ANSWERS_OF_LOOK)
     }
 }
 
@@ -72,6 +106,10 @@ pub struct Counters {
     pub unknown: AtomicU64,
     /// Looks of the reconciler.
     pub reconciled: AtomicU64,
+    /// Webhooks that came, true or not.
+    pub webhooks: AtomicU64,
+    /// The highest offset a reader of results has said to have stored.
+    pub acknowledged: AtomicI64,
 }
 
 /// What every part of the service shares.
@@ -88,8 +126,16 @@ pub struct Payments {
     pub counters: Counters,
     /// Orders that were settled, as they are.
     pub settled: broadcast::Sender<Uuid>,
+    /// Outcomes that wait to be stored.
+    pub settlements: Settlements,
+    /// Payments that wait to be prepared.
+    pub prepares: Batch<Prepare, Result<State, Refusal>>,
+    /// Wakes the reconciler before its next tick.
+    pub work: Notify,
     /// Work that goes on when its caller has left.
     pub tasks: TaskTracker,
+    /// Days are compared one after the other.
+    pub auditing: Mutex<()>,
     calls: Arc<Semaphore>,
 }
 
@@ -121,19 +167,48 @@ impl Payments {
             timings,
             counters: Counters::default(),
             settled: broadcast::channel(ANNOUNCEMENTS).0,
+            prepares: Batch::new(PREPARED_TOGETHER, PREPARES_MAX),
+            settlements: settle::settlements(),
+            work: Notify::new(),
             tasks: TaskTracker::new(),
+            auditing: Mutex::new(()),
             calls: Arc::new(Semaphore::new(MAX_CALLS)),
         })
     }
 
     /// Stores what an order costs.
     pub async fn prepare(&self, request_id: &str, new: &Payment) -> Result<State, Refusal> {
-        let (amount, expires) = (new.amount_krw.to_string(), new.expires_at_ms.to_string());
-        let (order, user) = (new.order.to_string(), new.user.to_string());
-        let body = ["prepare", &order, &user, &amount, &new.order_name, &expires];
+        let one = Prepare { request_id: request_id.to_owned(), new: new.clone() };
+        let prepared = self.prepares.join(one, |some| self.prepare_together(some)).await;
+        prepared.unwrap_or(Err(Refusal::Busy))
+    }
+
+    /// Those that wait share a transaction; where one of them was there before, each has its own.
+    async fn prepare_together(&self, some: Vec<Prepare>) -> Vec<Result<State, Refusal>> {
+        let together = async {
+            let mut tx = self.db.begin().await?;
+            let all_new = store::prepare_all(&mut tx, &some, (self.now)()).await?;
+            if all_new {
+                tx.commit().await?;
+            }
+            Ok::<_, sqlx::Error>(all_new)
+        };
+        match together.await {
+            Ok(true) => return some.iter().map(|_| Ok(State::Prepared)).collect(),
+            Ok(false) => {}
+            Err(error) if some.len() == 1 => return vec![Err(error.into())],
+            Err(error) => tracing::warn!(%error, "payments are prepared one by one"),
+        }
+        let mut results = Vec::with_capacity(some.len());
+        for one in &some {
+            results.push(self.prepare_alone(one).await);
+        }
+        results
+    }
+
+    async fn prepare_alone(&self, one: &Prepare) -> Result<State, Refusal> {
         let mut tx = self.db.begin().await?;
-        store::receive(&mut tx, request_id, &body, (self.now)()).await?;
-        let state = store::prepare(&mut tx, new).await?;
+        let state = store::prepare(&self.db, &mut tx, one, (self.now)()).await?;
         tx.commit().await?;
         Ok(state)
     }
@@ -153,20 +228,27 @@ impl Payments {
         let now = (self.now)();
         let mut tx = self.db.begin().await?;
         let body = ["confirm", &order.to_string(), payment_key, &amount_krw.to_string()];
-        store::receive(&mut tx, request_id, &body, now).await?;
-        let payment = store::get_in(&mut tx, order).await?.ok_or(Refusal::NotFound)?;
+        // A repeat is answered whatever came after it: the money was taken then.
+        let is_new = store::receive(&mut tx, request_id, &body, now).await?;
+        let payment = store::lock(&self.db, &mut tx, order).await?.ok_or(Refusal::NotFound)?;
         if payment.amount_krw != amount_krw {
             return Err(Refusal::AmountMismatch);
         }
         match payment.state {
-            State::Approved | State::Declined => {
+            State::Refunded if is_new => return Err(Refusal::AlreadyRefunded),
+            State::Approved | State::Declined | State::Refunded => {
                 tx.commit().await?;
                 return Ok(payment);
             }
-            State::Refunding | State::Refunded => return Err(Refusal::AlreadyRefunded),
+            State::Refunding => {
+                let all = cancels::on_its_way(&cancels::of_order_in(&mut tx, order).await?) >= payment.left_krw;
+                tx.commit().await?;
+                return if all && is_new { Err(Refusal::AlreadyRefunded) } else { Ok(payment) };
+            }
             State::Confirming => {
                 tx.commit().await?;
                 drop(permit);
+                self.ask_again(order).await?;
             }
             State::Prepared if now > payment.expires_at_ms => {
                 let verdict = Verdict::NotTaken {
@@ -179,171 +261,198 @@ impl Payments {
                 return store::get(&self.db, order).await?.ok_or(Refusal::NotFound);
             }
             State::Prepared => {
-                let lease = now.saturating_add(millis(self.timings.lease));
+                let lease = now.saturating_add(millis(self.timings.lease_of_call()));
                 let mine = store::start_confirm(&mut tx, order, payment_key, lease, now).await?;
                 tx.commit().await?;
                 if mine {
                     let (this, key) = (Arc::clone(self), payment_key.to_owned());
-                    self.tasks.spawn(async move {
-                        this.call_confirm(order, &key, amount_krw).await;
+                    self.go_on(async move {
+                        this.call_confirm(order, &key, amount_krw, lease).await;
                         drop(permit);
                     });
                 }
             }
         }
-        self.wait_until_settled(order, &mut settled, until).await
+        let until = until.min(Instant::now() + self.timings.wait);
+        loop {
+            // Nothing can have come of it yet.
+            self.next_news(order, &mut settled, until).await;
+            let payment = store::get(&self.db, order).await?.ok_or(Refusal::NotFound)?;
+            if !payment.state.is_open() || Instant::now() >= until {
+                return Ok(payment);
+            }
+        }
     }
 
-    async fn call_confirm(&self, order: Uuid, payment_key: &str, amount_krw: i64) {
+    /// Goes on with work when its caller has left.
+    fn go_on(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(work) = nugul_points::adopt(work) {
+            // Its logs are those of the command.
+            self.tasks.spawn(work.in_current_span());
+        }
+    }
+
+    async fn call_confirm(&self, order: Uuid, payment_key: &str, amount_krw: i64, lease: i64) {
         self.counters.confirms.fetch_add(1, Ordering::Relaxed);
         let verdict = match self.gateway.confirm(order, payment_key, amount_krw).await {
-            Confirmed::Taken => Verdict::Taken,
+            Confirmed::Taken => Verdict::Taken { at_ms: None },
             Confirmed::Refused { code, message } => Verdict::NotTaken { code, message },
             Confirmed::Unknown(why) => {
                 self.counters.unknown.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(%order, why, "outcome of confirm unknown; the reconciler asks");
-                self.hand_over(order, State::Confirming).await;
+                self.hand_over(order, lease).await;
                 return;
             }
         };
         self.settle(order, State::Confirming, &verdict).await;
     }
 
-    /// Gives an approved payment back, or makes sure that one that is not taken never is.
+    /// Gives back a part of an approved payment or all that is left, or makes sure that one that is not taken never is.
+    /// Gives the payment and the command's cancel; none where nothing was left to give back.
     pub async fn cancel(
         self: &Arc<Self>,
         request_id: &str,
         order: Uuid,
         reason: &str,
+        part: Option<i64>,
         until: Instant,
-    ) -> Result<Payment, Refusal> {
+    ) -> Result<(Payment, Option<Cancel>), Refusal> {
         let mut settled = self.settled.subscribe();
         let permit = Arc::clone(&self.calls).try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let now = (self.now)();
         let mut tx = self.db.begin().await?;
-        store::receive(&mut tx, request_id, &["cancel", &order.to_string(), reason], now).await?;
-        let payment = store::get_in(&mut tx, order).await?.ok_or(Refusal::NotFound)?;
-        match payment.state {
-            State::Declined | State::Refunded => {
-                tx.commit().await?;
-                return Ok(payment);
-            }
-            State::Prepared => {
+        let part_text = part.map(|part| part.to_string()).unwrap_or_default();
+        store::receive(&mut tx, request_id, &["cancel", &order.to_string(), reason, &part_text], now).await?;
+        let payment = store::lock(&self.db, &mut tx, order).await?.ok_or(Refusal::NotFound)?;
+        let mut all = cancels::of_order_in(&mut tx, order).await?;
+        let mut number = None;
+        let mut started = None;
+        let lease = now.saturating_add(millis(self.timings.lease_of_call()));
+        match cancels::plan(&payment, &all, request_id, part)? {
+            Plan::Known(known) => number = Some(known),
+            Plan::Nothing => {}
+            Plan::NeverTake => {
                 let verdict =
                     Verdict::NotTaken { code: "order_cancelled".into(), message: "주문이 취소됐어요.".into() };
-                // Without the lock of SQLite another call may have moved it since it was read: nothing is stored, try again.
-                if !store::settle(&mut tx, &payment, &verdict, new_id(now)?, now).await? {
-                    return Err(Refusal::Busy);
-                }
-                tx.commit().await?;
-                drop(permit);
-                self.announce(order);
+                store::settle(&mut tx, &payment, &verdict, new_id(now)?, now).await?;
             }
-            State::Confirming => {
-                if !store::want_cancel(&mut tx, order, reason).await? {
-                    return Err(Refusal::Busy);
-                }
-                tx.commit().await?;
-                drop(permit);
-            }
-            State::Refunding => {
-                tx.commit().await?;
-                drop(permit);
-            }
-            State::Approved => {
-                let lease = now.saturating_add(millis(self.timings.lease));
-                let mine = store::start_refund(&mut tx, order, reason, lease, now).await?;
-                tx.commit().await?;
-                if mine {
-                    let (this, key, reason) = (Arc::clone(self), payment.payment_key.clone(), reason.to_owned());
-                    self.tasks.spawn(async move {
-                        this.call_cancel(order, &key, &reason).await;
-                        drop(permit);
-                    });
+            Plan::GiveBack(amount_krw) => {
+                let new = Cancel {
+                    order,
+                    number: all.last().map_or(1, |last| last.number + 1),
+                    request_id: request_id.to_owned(),
+                    amount_krw,
+                    reason: reason.to_owned(),
+                    step: Step::Waiting,
+                    transaction_key: String::new(),
+                };
+                cancels::insert(&mut tx, &new, now).await?;
+                number = Some(new.number);
+                all.push(new);
+                if payment.state == State::Approved {
+                    started = store::start_refund(&mut tx, &payment, &all, lease, now).await?;
                 }
             }
         }
-        self.wait_until_settled(order, &mut settled, until).await
+        tx.commit().await?;
+        self.announce(order);
+        if let Some(cancel) = started {
+            let this = Arc::clone(self);
+            self.go_on(async move {
+                this.call_cancel(&payment.payment_key, &cancel, lease).await;
+                drop(permit);
+            });
+        } else {
+            drop(permit);
+            self.ask_again(order).await?;
+        }
+        let done = move |payment: &Payment, all: &[Cancel]| match number {
+            Some(number) => all.iter().any(|cancel| cancel.number == number && !cancel.step.is_open()),
+            None => !payment.state.is_open(),
+        };
+        let (payment, all) = self.wait_for(order, &mut settled, until, done).await?;
+        Ok((payment, all.into_iter().find(|cancel| Some(cancel.number) == number)))
     }
 
-    /// Asks the provider to give an order's money back; what stays open is handed to the reconciler.
-    pub async fn call_cancel(&self, order: Uuid, payment_key: &str, reason: &str) {
+    async fn call_cancel(&self, payment_key: &str, cancel: &Cancel, lease: i64) {
+        let order = cancel.order;
+        match self.ask_refund(payment_key, cancel).await {
+            Ok(verdict) => self.settle(order, State::Refunding, &verdict).await,
+            Err(why) => {
+                tracing::warn!(%order, why, "outcome of refund unknown; the reconciler asks");
+                self.hand_over(order, lease).await;
+            }
+        }
+    }
+
+    /// Asks the provider to give money back once; an error says why the outcome is open.
+    pub async fn ask_refund(&self, payment_key: &str, cancel: &Cancel) -> Result<Verdict, String> {
         self.counters.refunds.fetch_add(1, Ordering::Relaxed);
-        match self.gateway.cancel(order, payment_key, reason).await {
-            Cancelled::GivenBack => self.settle(order, State::Refunding, &Verdict::GivenBack).await,
+        let ask = RefundAsk {
+            payment_key: payment_key.to_owned(),
+            amount_krw: cancel.amount_krw,
+            reason: cancel.reason.clone(),
+            request_id: if cancel.request_id.is_empty() { cancel.order.to_string() } else { cancel.request_id.clone() },
+        };
+        match self.gateway.cancel(cancel.order, &ask).await {
+            Cancelled::GivenBack(transaction_key) => {
+                Ok(Verdict::GivenBack { number: cancel.number, transaction_key, at_ms: None })
+            }
             Cancelled::Unknown(why) => {
                 self.counters.unknown.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%order, why, "outcome of refund unknown; the reconciler asks");
-                self.hand_over(order, State::Refunding).await;
+                Err(why)
             }
         }
     }
 
-    async fn hand_over(&self, order: Uuid, state: State) {
+    /// A command came again for a payment whose outcome is open: it is asked about soon, even where it was given up.
+    async fn ask_again(&self, order: Uuid) -> Result<(), sqlx::Error> {
+        let now = (self.now)();
+        store::look_sooner(&self.db, order, now.saturating_add(millis(self.timings.lease_of_call())), now).await
+    }
+
+    async fn hand_over(&self, order: Uuid, lease: i64) {
         let at = (self.now)().saturating_add(millis(self.timings.first_pause));
-        if let Err(error) = store::look_again(&self.db, order, state, at).await {
+        if let Err(error) = store::look_again(&self.db, order, lease, at, 0).await {
             tracing::error!(%order, %error, "the reconciler looks when the lease ends");
         }
     }
 
-    /// Stores a verdict, with a cancel that waited for it; tries [`SETTLE_TRIES`] times, then the reconciler finds out again.
-    pub async fn settle(&self, order: Uuid, from: State, verdict: &Verdict) {
-        for attempt in 1..=SETTLE_TRIES {
-            match self.try_settle(order, from, verdict).await {
-                Ok(true) => {
-                    tracing::info!(%order, from = from.name(), "settled");
-                    self.announce(order);
-                    return;
-                }
-                Ok(false) => return,
-                Err(error) => tracing::error!(%order, attempt, ?error, "settlement not stored"),
-            }
-        }
-    }
-
-    async fn try_settle(&self, order: Uuid, from: State, verdict: &Verdict) -> Result<bool, Refusal> {
-        let now = (self.now)();
-        let mut tx = self.db.begin().await?;
-        let Some(payment) = store::get_in(&mut tx, order).await? else { return Ok(false) };
-        if payment.state != from || !store::settle(&mut tx, &payment, verdict, new_id(now)?, now).await? {
-            return Ok(false);
-        }
-        // `payment` was read before the lock on MySQL: a cancel may have come since.
-        let wanted = store::get_in(&mut tx, order).await?.filter(|p| p.cancel_wanted && p.state == State::Approved);
-        if let Some(payment) = wanted {
-            store::start_refund(&mut tx, order, &payment.cancel_reason, now, now).await?;
-        }
-        tx.commit().await?;
-        Ok(true)
-    }
-
-    fn announce(&self, order: Uuid) {
+    pub(crate) fn announce(&self, order: Uuid) {
         // Nobody may be waiting.
         let _ = self.settled.send(order);
     }
 
-    async fn wait_until_settled(
+    /// The payment and its cancels as soon as they are `done`, or as they stand when time is up.
+    async fn wait_for(
         &self,
         order: Uuid,
         settled: &mut broadcast::Receiver<Uuid>,
         until: Instant,
-    ) -> Result<Payment, Refusal> {
+        done: impl Fn(&Payment, &[Cancel]) -> bool,
+    ) -> Result<(Payment, Vec<Cancel>), Refusal> {
         let until = until.min(Instant::now() + self.timings.wait);
         loop {
+            let all = cancels::of_order(&self.db, order).await?;
             let payment = store::get(&self.db, order).await?.ok_or(Refusal::NotFound)?;
-            if !payment.state.is_open() || Instant::now() >= until {
-                return Ok(payment);
+            if done(&payment, &all) || Instant::now() >= until {
+                return Ok((payment, all));
             }
-            let look = (Instant::now() + LOOK_EVERY).min(until);
-            let mine = async {
-                while let Ok(other) = settled.recv().await {
-                    if other == order {
-                        break;
-                    }
-                }
-            };
-            // A time-out or a lagging receiver both mean: look for yourself.
-            let _ = tokio::time::timeout_at(look, mine).await;
+            self.next_news(order, settled, until).await;
         }
+    }
+
+    /// Waits until there may be news of an order.
+    async fn next_news(&self, order: Uuid, settled: &mut broadcast::Receiver<Uuid>, until: Instant) {
+        let look = (Instant::now() + LOOK_EVERY).min(until);
+        let mine = async {
+            while let Ok(other) = settled.recv().await {
+                if other == order {
+                    break;
+                }
+            }
+        };
+        // A time-out or a lagging receiver both mean: look for yourself.
+        let _ = tokio::time::timeout_at(look, mine).await;
     }
 }

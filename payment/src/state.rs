@@ -7,13 +7,13 @@ pub enum State {
     Prepared = 1,
     /// The provider was, or is about to be, asked to take the money.
     Confirming = 2,
-    /// The money was taken.
+    /// The money was taken. Parts of it may have been given back.
     Approved = 3,
     /// No money was taken and none will be.
     Declined = 4,
     /// A refund was, or is about to be, asked for.
     Refunding = 5,
-    /// The money was given back.
+    /// All of the money was given back.
     Refunded = 6,
 }
 
@@ -28,7 +28,9 @@ pub enum Event {
     NotTaken,
     /// The provider is about to be asked to give it back.
     RefundAsked,
-    /// The provider gave it back.
+    /// The provider gave a part of it back; some is left.
+    PartGivenBack,
+    /// The provider gave all that was left back.
     GivenBack,
 }
 
@@ -59,10 +61,10 @@ impl State {
         match (self, event) {
             (Self::Prepared, Event::ConfirmAsked) => Some(Self::Confirming),
             (Self::Prepared | Self::Confirming, Event::NotTaken) => Some(Self::Declined),
-            (Self::Confirming, Event::Taken) => Some(Self::Approved),
+            (Self::Confirming, Event::Taken) | (Self::Refunding, Event::PartGivenBack) => Some(Self::Approved),
             (Self::Approved, Event::RefundAsked) => Some(Self::Refunding),
             // The provider may have given it back of its own accord, before the taking was even known here.
-            (Self::Confirming | Self::Approved | Self::Refunding, Event::GivenBack) => Some(Self::Refunded),
+            (Self::Confirming | Self::Refunding, Event::GivenBack) => Some(Self::Refunded),
             _ => None,
         }
     }
@@ -79,7 +81,14 @@ mod tests {
 
     #[test]
     fn final_states_stay() {
-        let events = [Event::ConfirmAsked, Event::Taken, Event::NotTaken, Event::RefundAsked, Event::GivenBack];
+        let events = [
+            Event::ConfirmAsked,
+            Event::Taken,
+            Event::NotTaken,
+            Event::RefundAsked,
+            Event::PartGivenBack,
+            Event::GivenBack,
+        ];
         for state in [State::Declined, State::Refunded] {
             for event in events {
                 assert_eq!(state.after(event), None, "{state:?} {event:?}");

@@ -5,8 +5,10 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 use uuid::Uuid;
 
-use crate::db::{Db, fit, is_duplicate};
-use crate::ledger::{self, Movement};
+use crate::cancels::{self, Cancel, Step};
+use crate::cases;
+use crate::db::{Db, fit, is_duplicate, marks, rows};
+use crate::ledger::{self, Booking, Moved, Movement};
 use crate::outbox::{self, NewResult};
 use crate::state::{Event, State};
 
@@ -26,6 +28,12 @@ pub enum Refusal {
     RequestIdReused,
     /// The money was given back already; there is nothing to confirm.
     AlreadyRefunded,
+    /// A part of money that was not taken cannot be given back.
+    NotTaken,
+    /// More than is left cannot be given back.
+    ExceedsLeft,
+    /// The payment was given back in too many parts already.
+    TooManyCancels,
     /// Too much is under way; try again.
     Busy,
     /// The database did not do it.
@@ -57,10 +65,8 @@ pub struct Payment {
     pub code: String,
     /// The reason as a sentence.
     pub message: String,
-    /// A cancel came while the outcome was unknown.
-    pub cancel_wanted: bool,
-    /// Why it is cancelled.
-    pub cancel_reason: String,
+    /// What is left of the money taken; 0 before it is taken.
+    pub left_krw: i64,
     /// How often the reconciler has asked.
     pub attempts: i64,
     /// When the provider was first asked for the money.
@@ -75,15 +81,15 @@ pub struct Payment {
     pub updated_at_ms: i64,
 }
 
-const COLUMNS: &str = "order_id, user_id, amount_krw, order_name, state, payment_key, code, message, cancel_wanted, \
-    cancel_reason, attempts, asked_at_ms, next_check_ms, expires_at_ms, created_at_ms, updated_at_ms";
+const COLUMNS: &str = "order_id, user_id, amount_krw, order_name, state, payment_key, code, message, left_krw, \
+    attempts, asked_at_ms, next_check_ms, expires_at_ms, created_at_ms, updated_at_ms";
 
-fn uuid(row: &AnyRow, name: &str) -> Result<Uuid, sqlx::Error> {
+pub(crate) fn uuid(row: &AnyRow, name: &str) -> Result<Uuid, sqlx::Error> {
     let bytes: Vec<u8> = row.try_get(name)?;
     Uuid::from_slice(&bytes).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-fn read(row: &AnyRow) -> Result<Payment, sqlx::Error> {
+pub(crate) fn read(row: &AnyRow) -> Result<Payment, sqlx::Error> {
     let number: i64 = row.try_get("state")?;
     Ok(Payment {
         order: uuid(row, "order_id")?,
@@ -94,8 +100,7 @@ fn read(row: &AnyRow) -> Result<Payment, sqlx::Error> {
         payment_key: row.try_get("payment_key")?,
         code: row.try_get("code")?,
         message: row.try_get("message")?,
-        cancel_wanted: row.try_get::<i64, _>("cancel_wanted")? != 0,
-        cancel_reason: row.try_get("cancel_reason")?,
+        left_krw: row.try_get("left_krw")?,
         attempts: row.try_get("attempts")?,
         asked_at_ms: row.try_get("asked_at_ms")?,
         next_check_ms: row.try_get("next_check_ms")?,
@@ -105,7 +110,7 @@ fn read(row: &AnyRow) -> Result<Payment, sqlx::Error> {
     })
 }
 
-fn select(rest: &str) -> sqlx::AssertSqlSafe<String> {
+pub(crate) fn select(rest: &str) -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM payments {rest}"))
 }
 
@@ -116,11 +121,19 @@ pub async fn get(db: &Db, order: Uuid) -> Result<Option<Payment>, sqlx::Error> {
     row.as_ref().map(read).transpose()
 }
 
-/// The payment of an order, as this transaction sees it.
-pub async fn get_in(tx: &mut Transaction<'_, Any>, order: Uuid) -> Result<Option<Payment>, sqlx::Error> {
-    let row =
-        sqlx::query(select("WHERE order_id = ?")).bind(order.as_bytes().to_vec()).fetch_optional(&mut **tx).await?;
+/// The payment of an order, which nobody else changes until this transaction ends.
+pub async fn lock(db: &Db, tx: &mut Transaction<'_, Any>, order: Uuid) -> Result<Option<Payment>, sqlx::Error> {
+    let text = select(&format!("WHERE order_id = ? {}", db.for_update()));
+    let row = sqlx::query(text).bind(order.as_bytes().to_vec()).fetch_optional(&mut **tx).await?;
     row.as_ref().map(read).transpose()
+}
+
+/// The payments of orders, ascending, which nobody else changes until this transaction ends.
+pub async fn lock_all(db: &Db, tx: &mut Transaction<'_, Any>, orders: &[Uuid]) -> Result<Vec<Payment>, sqlx::Error> {
+    let rest = format!("WHERE order_id IN {} ORDER BY order_id {}", marks(orders.len()), db.for_update());
+    let query = sqlx::query(select(&rest));
+    let rows = orders.iter().fold(query, |query, order| query.bind(order.as_bytes().to_vec()));
+    rows.fetch_all(&mut **tx).await?.iter().map(read).collect()
 }
 
 /// Payments the reconciler should look at now, the longest waiting first.
@@ -138,92 +151,206 @@ pub async fn due(db: &Db, now_ms: i64, limit: i64) -> Result<Vec<Payment>, sqlx:
 /// Takes a payment that is due for this process alone until `until_ms`. False when another was faster.
 pub async fn claim(db: &Db, payment: &Payment, until_ms: i64) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
-        "UPDATE payments SET next_check_ms = ?, attempts = attempts + 1 WHERE order_id = ? AND state = ? AND next_check_ms = ?",
+        "UPDATE payments SET next_check_ms = ?, lease_until_ms = ?, look_wanted_ms = 0, attempts = attempts + 1 \
+         WHERE order_id = ? AND state = ? AND next_check_ms = ?",
     )
+    .bind(until_ms)
     .bind(until_ms)
     .bind(payment.order.as_bytes().to_vec())
     .bind(payment.state as i64)
     .bind(payment.next_check_ms)
-    .execute(&db.pool)
+    .execute(db.writes())
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Says when to look again, while the payment is still in that state.
-pub async fn look_again(db: &Db, order: Uuid, state: State, at_ms: i64) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE payments SET next_check_ms = ? WHERE order_id = ? AND state = ?")
-        .bind(at_ms)
-        .bind(order.as_bytes().to_vec())
-        .bind(state as i64)
-        .execute(&db.pool)
-        .await?;
+/// Ends a lease, and says when to look again, sooner where that was asked for meanwhile, and how many looks were in vain.
+/// Whoever's lease is over and was taken by another changes nothing.
+pub async fn look_again(
+    db: &Db,
+    order: Uuid,
+    lease_until_ms: i64,
+    at_ms: i64,
+    attempts: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE payments SET next_check_ms = CASE WHEN look_wanted_ms > 0 AND look_wanted_ms < ? THEN look_wanted_ms \
+         ELSE ? END, look_wanted_ms = 0, lease_until_ms = 0, attempts = ? \
+         WHERE order_id = ? AND lease_until_ms = ? AND state IN (?, ?)",
+    )
+    .bind(at_ms)
+    .bind(at_ms)
+    .bind(attempts)
+    .bind(order.as_bytes().to_vec())
+    .bind(lease_until_ms)
+    .bind(State::Confirming as i64)
+    .bind(State::Refunding as i64)
+    .execute(db.writes())
+    .await?;
     Ok(())
 }
 
 /// At start: payments that were given up, or left by a process that ended, are looked at again.
 pub async fn look_at_all_open(db: &Db, from_ms: i64, now_ms: i64) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query("UPDATE payments SET next_check_ms = ? WHERE state IN (?, ?) AND next_check_ms >= ?")
+    let text = "UPDATE payments SET next_check_ms = ?, lease_until_ms = 0 WHERE state IN (?, ?) AND next_check_ms >= ?";
+    let done = sqlx::query(text)
         .bind(now_ms)
         .bind(State::Confirming as i64)
         .bind(State::Refunding as i64)
         .bind(from_ms)
-        .execute(&db.pool)
+        .execute(db.writes())
         .await?;
     Ok(done.rows_affected())
 }
 
-/// Leaves a payment to a person. The case is closed when the payment is settled. False when it is open already.
-pub async fn open_case(db: &Db, order: Uuid, reason: &str, now_ms: i64) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query("INSERT INTO open_cases (order_id, reason, opened_at_ms, closed_at_ms) VALUES (?, ?, ?, 0)")
-        .bind(order.as_bytes().to_vec())
-        .bind(fit(reason, 200))
-        .bind(now_ms)
-        .execute(&db.pool)
-        .await;
-    match done {
-        Ok(_) => Ok(true),
-        Err(error) if is_duplicate(&error) => {
-            let text = "UPDATE open_cases SET reason = ?, opened_at_ms = ?, closed_at_ms = 0 WHERE order_id = ? AND closed_at_ms <> 0";
-            let done = sqlx::query(text)
-                .bind(fit(reason, 200))
-                .bind(now_ms)
-                .bind(order.as_bytes().to_vec())
-                .execute(&db.pool)
-                .await?;
-            Ok(done.rows_affected() == 1)
-        }
-        Err(error) => Err(error),
-    }
+/// Looks at an open payment at a time, unless it is looked at before. While a call to the provider is under way nobody else
+/// asks: it is looked at when that has ended.
+pub async fn look_sooner(db: &Db, order: Uuid, at_ms: i64, now_ms: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE payments SET next_check_ms = CASE WHEN lease_until_ms > ? THEN next_check_ms ELSE ? END, \
+         look_wanted_ms = CASE WHEN lease_until_ms > ? THEN ? ELSE 0 END \
+         WHERE order_id = ? AND state IN (?, ?) AND next_check_ms > ?",
+    )
+    .bind(now_ms)
+    .bind(at_ms)
+    .bind(now_ms)
+    .bind(at_ms)
+    .bind(order.as_bytes().to_vec())
+    .bind(State::Confirming as i64)
+    .bind(State::Refunding as i64)
+    .bind(at_ms)
+    .execute(db.writes())
+    .await?;
+    Ok(())
 }
 
-/// True when a person has to look at the payment.
-pub async fn has_open_case(db: &Db, order: Uuid) -> Result<bool, sqlx::Error> {
-    let row = sqlx::query("SELECT opened_at_ms FROM open_cases WHERE order_id = ? AND closed_at_ms = 0")
+/// The provider does not know the payment. Gives how often in a row it has said so; answers that come sooner than `spaced`
+/// after one another count once.
+pub async fn note_absence(db: &Db, order: Uuid, spaced_ms: i64, now_ms: i64) -> Result<i64, sqlx::Error> {
+    sqlx::query(
+        "UPDATE payments SET absences = absences + 1, absent_at_ms = ? WHERE order_id = ? AND absent_at_ms <= ?",
+    )
+    .bind(now_ms)
+    .bind(order.as_bytes().to_vec())
+    .bind(now_ms.saturating_sub(spaced_ms))
+    .execute(db.writes())
+    .await?;
+    sqlx::query("SELECT absences FROM payments WHERE order_id = ?")
         .bind(order.as_bytes().to_vec())
-        .fetch_optional(&db.pool)
+        .fetch_one(&db.pool)
+        .await?
+        .try_get(0)
+}
+
+/// The provider knows the payment after all.
+pub async fn clear_absences(db: &Db, order: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE payments SET absences = 0 WHERE order_id = ? AND absences > 0")
+        .bind(order.as_bytes().to_vec())
+        .execute(db.writes())
         .await?;
-    Ok(row.is_some())
+    Ok(())
 }
 
-/// How many payments a person has to look at.
-pub async fn count_open_cases(db: &Db) -> Result<i64, sqlx::Error> {
-    sqlx::query("SELECT COUNT(*) FROM open_cases WHERE closed_at_ms = 0").fetch_one(&db.pool).await?.try_get(0)
+/// Asks about an open payment as if it had not been asked about yet: at once, and as often. False when it is not open.
+pub async fn start_over(db: &Db, order: Uuid, now_ms: i64) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query("UPDATE payments SET attempts = 0 WHERE order_id = ? AND state IN (?, ?)")
+        .bind(order.as_bytes().to_vec())
+        .bind(State::Confirming as i64)
+        .bind(State::Refunding as i64)
+        .execute(db.writes())
+        .await?;
+    look_sooner(db, order, now_ms, now_ms).await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Forgets commands received before a time, some at once.
 pub async fn forget_requests(db: &Db, before_ms: i64) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query("DELETE FROM inbox WHERE received_at_ms < ?").bind(before_ms).execute(&db.pool).await?;
+    let done = sqlx::query("DELETE FROM inbox WHERE received_at_ms < ?").bind(before_ms).execute(db.writes()).await?;
     Ok(done.rows_affected())
 }
 
-/// Remembers a command. The same id with the same body passes; with another it is refused.
-pub async fn receive(tx: &mut Transaction<'_, Any>, id: &str, body: &[&str], now_ms: i64) -> Result<(), Refusal> {
+/// A command as it is remembered: digests of its id and of its body.
+fn digests(id: &str, body: &[&str]) -> (Vec<u8>, Vec<u8>) {
     let mut digest = Sha256::new();
     for part in body {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part.as_bytes());
     }
-    let (id, body) = (Sha256::digest(id.as_bytes()).to_vec(), digest.finalize().to_vec());
+    (Sha256::digest(id.as_bytes()).to_vec(), digest.finalize().to_vec())
+}
+
+/// Stores new payments, each with the command that it came with. False where a payment or a command was there before: roll
+/// back.
+pub async fn prepare_all(tx: &mut Transaction<'_, Any>, all: &[Prepare], now_ms: i64) -> Result<bool, sqlx::Error> {
+    let text = format!("INSERT INTO inbox (request_digest, body_digest, received_at_ms) VALUES {}", rows(all.len(), 3));
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+    for one in all {
+        let (id, body) = one.digests();
+        query = query.bind(id).bind(body).bind(now_ms);
+    }
+    match query.execute(&mut **tx).await {
+        Ok(_) => insert(tx, &all.iter().map(|one| &one.new).collect::<Vec<_>>()).await,
+        Err(error) if is_duplicate(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Stores new payments. False where one was there before.
+async fn insert(tx: &mut Transaction<'_, Any>, all: &[&Payment]) -> Result<bool, sqlx::Error> {
+    let text = format!(
+        "INSERT INTO payments (order_id, user_id, amount_krw, order_name, state, payment_key, code, message, left_krw, \
+         attempts, asked_at_ms, next_check_ms, expires_at_ms, created_at_ms, updated_at_ms) VALUES {}",
+        rows(all.len(), 15)
+    );
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+    for new in all {
+        query = query
+            .bind(new.order.as_bytes().to_vec())
+            .bind(new.user.as_bytes().to_vec())
+            .bind(new.amount_krw)
+            .bind(new.order_name.clone())
+            .bind(State::Prepared as i64)
+            .bind(String::new())
+            .bind(String::new())
+            .bind(String::new())
+            .bind(0_i64)
+            .bind(0_i64)
+            .bind(0_i64)
+            .bind(NEVER)
+            .bind(new.expires_at_ms)
+            .bind(new.created_at_ms)
+            .bind(new.created_at_ms);
+    }
+    match query.execute(&mut **tx).await {
+        Err(error) if is_duplicate(&error) => Ok(false),
+        done => done.map(|_| true),
+    }
+}
+
+/// A payment to be prepared, and the id of the command that asks for it.
+#[derive(Clone, Debug)]
+pub struct Prepare {
+    /// The command's id.
+    pub request_id: String,
+    /// The payment.
+    pub new: Payment,
+}
+
+impl Prepare {
+    fn digests(&self) -> (Vec<u8>, Vec<u8>) {
+        let Payment { order, user, amount_krw, order_name, expires_at_ms, .. } = &self.new;
+        let (order, user) = (order.to_string(), user.to_string());
+        let (amount, expires) = (amount_krw.to_string(), expires_at_ms.to_string());
+        digests(&self.request_id, &["prepare", &order, &user, &amount, order_name, &expires])
+    }
+}
+
+/// Remembers a command. The same id with the same body passes, and false says that it came before; with another it is refused.
+pub async fn receive(tx: &mut Transaction<'_, Any>, id: &str, body: &[&str], now_ms: i64) -> Result<bool, Refusal> {
+    remember(tx, digests(id, body), now_ms).await
+}
+
+async fn remember(tx: &mut Transaction<'_, Any>, (id, body): (Vec<u8>, Vec<u8>), now_ms: i64) -> Result<bool, Refusal> {
     let done = sqlx::query("INSERT INTO inbox (request_digest, body_digest, received_at_ms) VALUES (?, ?, ?)")
         .bind(id.clone())
         .bind(body.clone())
@@ -231,47 +358,29 @@ pub async fn receive(tx: &mut Transaction<'_, Any>, id: &str, body: &[&str], now
         .execute(&mut **tx)
         .await;
     match done {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         Err(error) if is_duplicate(&error) => {
             let row = sqlx::query("SELECT body_digest FROM inbox WHERE request_digest = ?")
                 .bind(id)
                 .fetch_one(&mut **tx)
                 .await?;
-            if row.try_get::<Vec<u8>, _>(0)? == body { Ok(()) } else { Err(Refusal::RequestIdReused) }
+            if row.try_get::<Vec<u8>, _>(0)? == body { Ok(false) } else { Err(Refusal::RequestIdReused) }
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Stores a new payment, or finds it stored with the same amount and buyer.
-pub async fn prepare(tx: &mut Transaction<'_, Any>, new: &Payment) -> Result<State, Refusal> {
-    let done = sqlx::query(
-        "INSERT INTO payments (order_id, user_id, amount_krw, order_name, state, payment_key, code, message, \
-         cancel_wanted, cancel_reason, attempts, asked_at_ms, next_check_ms, expires_at_ms, created_at_ms, updated_at_ms) \
-         VALUES (?, ?, ?, ?, ?, '', '', '', 0, '', 0, 0, ?, ?, ?, ?)",
-    )
-    .bind(new.order.as_bytes().to_vec())
-    .bind(new.user.as_bytes().to_vec())
-    .bind(new.amount_krw)
-    .bind(new.order_name.clone())
-    .bind(State::Prepared as i64)
-    .bind(NEVER)
-    .bind(new.expires_at_ms)
-    .bind(new.created_at_ms)
-    .bind(new.created_at_ms)
-    .execute(&mut **tx)
-    .await;
-    match done {
-        Ok(_) => Ok(State::Prepared),
-        Err(error) if is_duplicate(&error) => {
-            let stored = get_in(tx, new.order).await?.ok_or(Refusal::NotFound)?;
-            if stored.amount_krw == new.amount_krw && stored.user == new.user {
-                Ok(stored.state)
-            } else {
-                Err(Refusal::PrepareConflict)
-            }
-        }
-        Err(error) => Err(error.into()),
+pub async fn prepare(db: &Db, tx: &mut Transaction<'_, Any>, one: &Prepare, now_ms: i64) -> Result<State, Refusal> {
+    remember(tx, one.digests(), now_ms).await?;
+    if insert(tx, &[&one.new]).await? {
+        return Ok(State::Prepared);
+    }
+    let stored = lock(db, tx, one.new.order).await?.ok_or(Refusal::NotFound)?;
+    if stored.amount_krw == one.new.amount_krw && stored.user == one.new.user {
+        Ok(stored.state)
+    } else {
+        Err(Refusal::PrepareConflict)
     }
 }
 
@@ -285,11 +394,12 @@ pub async fn start_confirm(
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "UPDATE payments SET state = ?, payment_key = ?, asked_at_ms = ?, attempts = 0, next_check_ms = ?, \
-         updated_at_ms = ? WHERE order_id = ? AND state = ?",
+         lease_until_ms = ?, look_wanted_ms = 0, updated_at_ms = ? WHERE order_id = ? AND state = ?",
     )
     .bind(State::Confirming as i64)
     .bind(payment_key)
     .bind(now_ms)
+    .bind(lease_until_ms)
     .bind(lease_until_ms)
     .bind(now_ms)
     .bind(order.as_bytes().to_vec())
@@ -299,45 +409,41 @@ pub async fn start_confirm(
     Ok(done.rows_affected() == 1)
 }
 
-/// Approved → Refunding. False when it was not approved any more.
+/// Approved → Refunding, by the payment's first waiting cancel, which is given back. Nothing when none waits.
 pub async fn start_refund(
     tx: &mut Transaction<'_, Any>,
-    order: Uuid,
-    reason: &str,
+    payment: &Payment,
+    cancels: &[Cancel],
     lease_until_ms: i64,
     now_ms: i64,
-) -> Result<bool, sqlx::Error> {
+) -> Result<Option<Cancel>, sqlx::Error> {
+    let Some(next) = cancels.iter().find(|cancel| cancel.step == Step::Waiting) else { return Ok(None) };
     let done = sqlx::query(
-        "UPDATE payments SET state = ?, cancel_wanted = 1, cancel_reason = ?, attempts = 0, next_check_ms = ?, \
+        "UPDATE payments SET state = ?, attempts = 0, next_check_ms = ?, lease_until_ms = ?, look_wanted_ms = 0, \
          updated_at_ms = ? WHERE order_id = ? AND state = ?",
     )
     .bind(State::Refunding as i64)
-    .bind(fit(reason, 200))
+    .bind(lease_until_ms)
     .bind(lease_until_ms)
     .bind(now_ms)
-    .bind(order.as_bytes().to_vec())
+    .bind(payment.order.as_bytes().to_vec())
     .bind(State::Approved as i64)
     .execute(&mut **tx)
     .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Remembers that a payment of unknown outcome is to be given back should it turn out to be taken.
-pub async fn want_cancel(tx: &mut Transaction<'_, Any>, order: Uuid, reason: &str) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query("UPDATE payments SET cancel_wanted = 1, cancel_reason = ? WHERE order_id = ? AND state = ?")
-        .bind(fit(reason, 200))
-        .bind(order.as_bytes().to_vec())
-        .bind(State::Confirming as i64)
-        .execute(&mut **tx)
-        .await?;
-    Ok(done.rows_affected() == 1)
+    if done.rows_affected() != 1 || !cancels::advance(tx, next, Step::Asking, "", now_ms).await? {
+        return Ok(None);
+    }
+    Ok(Some(Cancel { step: Step::Asking, ..next.clone() }))
 }
 
 /// What became of a payment, to be stored for good.
 #[derive(Clone, Debug)]
 pub enum Verdict {
     /// The money was taken.
-    Taken,
+    Taken {
+        /// When, if the provider says so; else now.
+        at_ms: Option<i64>,
+    },
     /// Nothing was taken and nothing will be.
     NotTaken {
         /// Why, as a code.
@@ -345,12 +451,28 @@ pub enum Verdict {
         /// Why, as a sentence.
         message: String,
     },
-    /// The money was given back.
-    GivenBack,
+    /// The provider gave all of it back of its own accord, before the taking was known here.
+    TakenAndGivenBack {
+        /// The provider's name of the refund.
+        transaction_key: String,
+        /// When it was taken, if the provider says so.
+        at_ms: Option<i64>,
+        /// When it was given back, if the provider says so.
+        back_at_ms: Option<i64>,
+    },
+    /// What one cancel asked for was given back.
+    GivenBack {
+        /// Which cancel. An answer about another than the one under way is late: what it says is known.
+        number: i64,
+        /// The provider's name of the refund.
+        transaction_key: String,
+        /// When, if the provider says so; else now.
+        at_ms: Option<i64>,
+    },
 }
 
-/// Stores what became of a payment: state, ledger and result in the caller's transaction. False when the payment has gone
-/// on meanwhile and nothing was stored.
+/// Stores what became of a payment the transaction has locked: state, ledger and result, together. False when the payment
+/// has gone on meanwhile and nothing was stored.
 pub async fn settle(
     tx: &mut Transaction<'_, Any>,
     payment: &Payment,
@@ -358,56 +480,105 @@ pub async fn settle(
     event_id: Uuid,
     now_ms: i64,
 ) -> Result<bool, sqlx::Error> {
-    let (event, kind, amount) = match verdict {
-        Verdict::Taken => (Event::Taken, ResultKind::Approved, payment.amount_krw),
-        Verdict::NotTaken { .. } => (Event::NotTaken, ResultKind::Declined, 0),
-        Verdict::GivenBack => (Event::GivenBack, ResultKind::Refunded, payment.amount_krw),
+    let (order, amount) = (payment.order, payment.amount_krw);
+    let mut new = NewResult {
+        event: event_id,
+        order,
+        kind: ResultKind::Declined,
+        number: 0,
+        request_id: "",
+        amount_krw: 0,
+        left_krw: 0,
+        payment_key: &payment.payment_key,
+        code: "",
+        message: "",
+        now_ms,
+    };
+    let (mut taken_at, mut back_at) = (None, None);
+    let back;
+    let event = match verdict {
+        Verdict::NotTaken { code, message } => {
+            new = NewResult { code, message, ..new };
+            cancels::drop_waiting(tx, order, now_ms).await?;
+            Event::NotTaken
+        }
+        Verdict::Taken { at_ms } => {
+            taken_at = *at_ms;
+            new = NewResult { kind: ResultKind::Approved, amount_krw: amount, left_krw: amount, ..new };
+            Event::Taken
+        }
+        Verdict::TakenAndGivenBack { transaction_key, at_ms, back_at_ms } => {
+            (taken_at, back_at) = (*at_ms, *back_at_ms);
+            let all = cancels::of_order_in(tx, order).await?;
+            if let Some(waiting) = all.into_iter().find(|cancel| cancel.step == Step::Waiting) {
+                back = waiting;
+                cancels::advance(tx, &back, Step::Done, transaction_key, now_ms).await?;
+            } else {
+                back = Cancel {
+                    order,
+                    number: 1,
+                    request_id: String::new(),
+                    amount_krw: amount,
+                    reason: String::new(),
+                    step: Step::Done,
+                    transaction_key: transaction_key.clone(),
+                };
+                cancels::insert(tx, &back, now_ms).await?;
+            }
+            new = refund_of(&back, 0, new);
+            Event::GivenBack
+        }
+        Verdict::GivenBack { number, transaction_key, at_ms } => {
+            back_at = *at_ms;
+            let all = cancels::of_order_in(tx, order).await?;
+            let asked = all.into_iter().find(|cancel| cancel.number == *number && cancel.step == Step::Asking);
+            let Some(asked) = asked else { return Ok(false) };
+            back = asked;
+            cancels::advance(tx, &back, Step::Done, transaction_key, now_ms).await?;
+            new = refund_of(&back, payment.left_krw - back.amount_krw, new);
+            if new.left_krw == 0 { Event::GivenBack } else { Event::PartGivenBack }
+        }
     };
     let Some(next) = payment.state.after(event) else { return Ok(false) };
-    let (code, message) = match verdict {
-        Verdict::NotTaken { code, message } => (fit(code, 100), fit(message, 600)),
-        _ => (String::new(), String::new()),
-    };
     let done = sqlx::query(
-        "UPDATE payments SET state = ?, code = ?, message = ?, next_check_ms = ?, updated_at_ms = ? \
+        "UPDATE payments SET state = ?, left_krw = ?, code = ?, message = ?, next_check_ms = ?, updated_at_ms = ? \
          WHERE order_id = ? AND state = ?",
     )
     .bind(next as i64)
-    .bind(code.clone())
-    .bind(message.clone())
+    .bind(new.left_krw)
+    .bind(fit(new.code, 100))
+    .bind(fit(new.message, 600))
     .bind(NEVER)
     .bind(now_ms)
-    .bind(payment.order.as_bytes().to_vec())
+    .bind(order.as_bytes().to_vec())
     .bind(payment.state as i64)
     .execute(&mut **tx)
     .await?;
     if done.rows_affected() != 1 {
         return Ok(false);
     }
-    let was_booked = matches!(payment.state, State::Approved | State::Refunding);
-    if matches!(verdict, Verdict::Taken) || (matches!(verdict, Verdict::GivenBack) && !was_booked) {
-        ledger::book(tx, payment.order, Movement::Capture, payment.amount_krw, now_ms).await?;
+    if matches!(verdict, Verdict::Taken { .. } | Verdict::TakenAndGivenBack { .. }) {
+        let moved = Moved { amount_krw: amount, at_ms: taken_at.unwrap_or(now_ms) };
+        ledger::book(tx, &[Booking { order, movement: Movement::Capture, number: 0, moved }], now_ms).await?;
     }
-    if matches!(verdict, Verdict::GivenBack) {
-        ledger::book(tx, payment.order, Movement::Refund, payment.amount_krw, now_ms).await?;
+    if new.kind == ResultKind::Refunded {
+        let moved = Moved { amount_krw: new.amount_krw, at_ms: back_at.unwrap_or(now_ms) };
+        ledger::book(tx, &[Booking { order, movement: Movement::Refund, number: new.number, moved }], now_ms).await?;
     }
-    let new = NewResult {
-        event: event_id,
-        order: payment.order,
-        kind,
-        amount_krw: amount,
-        payment_key: &payment.payment_key,
-        code: &code,
-        message: &message,
-        now_ms,
-    };
-    outbox::append(tx, &new).await?;
-    sqlx::query("UPDATE open_cases SET closed_at_ms = ? WHERE order_id = ? AND closed_at_ms = 0")
-        .bind(now_ms)
-        .bind(payment.order.as_bytes().to_vec())
-        .execute(&mut **tx)
-        .await?;
+    outbox::append(tx, &[new]).await?;
+    cases::close_outcomes(tx, &[order], now_ms).await?;
     Ok(true)
+}
+
+fn refund_of<'a>(cancel: &'a Cancel, left_krw: i64, new: NewResult<'a>) -> NewResult<'a> {
+    NewResult {
+        kind: ResultKind::Refunded,
+        number: cancel.number,
+        request_id: &cancel.request_id,
+        amount_krw: cancel.amount_krw,
+        left_krw,
+        ..new
+    }
 }
 
 /// How many payments are in a state.

@@ -1,4 +1,4 @@
-//! Logs on stderr, and the private HTTP side: is it alive, is it ready, how is it doing.
+//! The private HTTP side: is it alive, is it ready, how is it doing.
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,21 +8,11 @@ use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use nugul_proto::payment::v1::CaseKind;
 
 use crate::confirm::Payments;
 use crate::state::State;
-use crate::{ledger, outbox, store};
-
-/// Starts structured logs with a filter.
-pub fn start(filter: &str) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| format!("NUGUL_LOG: {error}"))?;
-    tracing_subscriber::fmt()
-        .json()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .try_init()
-        .map_err(|error| error.to_string())
-}
+use crate::{cases, ledger, outbox, store};
 
 /// `/healthz`, `/readyz`, `/metrics`.
 pub fn router(payments: Arc<Payments>) -> Router {
@@ -59,6 +49,7 @@ async fn text(payments: &Payments) -> Result<String, sqlx::Error> {
         ("refunds", &counters.refunds),
         ("unknown_answers", &counters.unknown),
         ("reconciler_looks", &counters.reconciled),
+        ("webhooks", &counters.webhooks),
     ] {
         let name = format!("nugul_payment_{name}_total");
         let _ = writeln!(out, "# TYPE {name} counter\n{name} {}", count.load(Ordering::Relaxed));
@@ -70,7 +61,10 @@ async fn text(payments: &Payments) -> Result<String, sqlx::Error> {
     }
     let (sum, held) = ledger::totals(&payments.db).await?;
     for (name, value) in [
-        ("open_cases", store::count_open_cases(&payments.db).await?),
+        ("open_cases_outcome", cases::count_open(&payments.db, CaseKind::Outcome).await?),
+        ("open_cases_difference", cases::count_open(&payments.db, CaseKind::Difference).await?),
+        ("open_cases_command", cases::count_open(&payments.db, CaseKind::Command).await?),
+        ("results_acknowledged_offset", counters.acknowledged.load(Ordering::Relaxed)),
         ("ledger_sum_krw", sum),
         ("ledger_held_krw", held),
         ("results_newest_offset", outbox::newest(&payments.db).await?),

@@ -1,22 +1,25 @@
 //! The payment provider behind one trait, and Toss Payments behind that trait.
 //!
-//! What Toss says is sorted into certain and uncertain here, and nowhere else. An answer that was lost, late, strange or a
-//! server's error is uncertain: it is asked for again, never guessed.
+//! What Toss says is sorted into certain and uncertain in [`answer`], and nowhere else. An answer that was lost, late, strange
+//! or a server's error is uncertain: it is asked for again, never guessed.
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
-use serde::Deserialize;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+pub mod answer;
 
 /// Longest wait for a connection to Toss.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// Longest wait for a whole answer of Toss. Confirming a card may take them a while.
-pub const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// No longer answer is read.
 pub const MAX_ANSWER: usize = 256 * 1024;
+
+/// No longer settlement page is read.
+pub const MAX_SETTLEMENT: usize = 16 * 1024 * 1024;
 
 /// What came of asking for money.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,18 +40,8 @@ pub enum Confirmed {
 /// What the provider knows about an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Money was taken: how much, under which key.
-    Taken {
-        /// In won.
-        amount_krw: i64,
-        /// The provider's name of the payment.
-        payment_key: String,
-    },
-    /// Money was taken and all of it given back.
-    GivenBack {
-        /// In won.
-        amount_krw: i64,
-    },
+    /// Money was taken, and perhaps given back.
+    Taken(Taken),
     /// It was not taken and this payment never will be.
     Refused {
         /// The provider's code.
@@ -58,17 +51,60 @@ pub enum Found {
     },
     /// The buyer agreed; the money was not asked for yet.
     Waiting,
+    /// The buyer was given a virtual account and has not paid into it yet.
+    Deposit,
     /// The provider knows nothing of it.
     Nothing,
     /// Not known. The text says why, for the log.
     Unknown(String),
 }
 
+/// Money that was taken, as the provider tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// How much, in won.
+    pub amount_krw: i64,
+    /// The provider's name of the payment.
+    pub payment_key: String,
+    /// When it was taken (UTC milliseconds), where the provider says so.
+    pub at_ms: Option<i64>,
+    /// What was not given back, in won.
+    pub left_krw: i64,
+    /// What was given back, in the provider's order.
+    pub refunds: Vec<Refund>,
+}
+
+/// Money that was given back, as the provider tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refund {
+    /// The provider's name of it.
+    pub transaction_key: String,
+    /// How much, in won.
+    pub amount_krw: i64,
+    /// The reason it was given.
+    pub reason: String,
+    /// When it was given back (UTC milliseconds), where the provider says so.
+    pub at_ms: Option<i64>,
+}
+
+/// What a refund is asked with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundAsk {
+    /// The provider's name of the payment.
+    pub payment_key: String,
+    /// How much, in won.
+    pub amount_krw: i64,
+    /// Why, for the provider's record.
+    pub reason: String,
+    /// The command that asked: the same one moves money once, however often it is sent.
+    pub request_id: String,
+}
+
 /// What came of asking for a refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cancelled {
-    /// All of it was given back.
-    GivenBack,
+    /// What was asked for was given back, under the provider's name of the refund.
+    GivenBack(String),
     /// Not known, or refused: to be asked.
     Unknown(String),
 }
@@ -79,8 +115,34 @@ pub trait PaymentGateway: Send + Sync + 'static {
     fn confirm<'a>(&'a self, order: Uuid, payment_key: &'a str, amount_krw: i64) -> BoxFuture<'a, Confirmed>;
     /// What became of an order.
     fn find<'a>(&'a self, order: Uuid, payment_key: &'a str) -> BoxFuture<'a, Found>;
-    /// Gives all of it back, once, however often it is called.
-    fn cancel<'a>(&'a self, order: Uuid, payment_key: &'a str, reason: &'a str) -> BoxFuture<'a, Cancelled>;
+    /// Gives a part or all of it back, once for a request id, however often it is called.
+    fn cancel<'a>(&'a self, order: Uuid, ask: &'a RefundAsk) -> BoxFuture<'a, Cancelled>;
+    /// One page of what was sold on the days from `from` to `to` (`YYYY-MM-DD` in Seoul); the first page is 1. A page with
+    /// fewer rows than `size` is the last. An error says why there is none; a provider may settle nothing.
+    fn settlements<'a>(
+        &'a self,
+        _from: &'a str,
+        _to: &'a str,
+        _page: usize,
+        _size: usize,
+    ) -> BoxFuture<'a, Result<Vec<SettlementRow>, String>> {
+        Box::pin(async { Err("this provider gives no settlements".to_owned()) })
+    }
+}
+
+/// One movement of money as the provider settles it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettlementRow {
+    /// The order, as text: it may not be one of ours.
+    pub order_id: String,
+    /// The provider's name of the movement.
+    pub transaction_key: String,
+    /// Of a refund: the provider's name of it, as the payment told it.
+    pub refund_key: Option<String>,
+    /// In won; a refund is negative.
+    pub amount_krw: i64,
+    /// The day it counts to.
+    pub sold_date: String,
 }
 
 /// Toss Payments over HTTP.
@@ -88,32 +150,6 @@ pub struct Toss {
     client: reqwest::Client,
     origin: String,
     authorization: String,
-}
-
-/// The fields of Toss's payment object that matter here.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Payment {
-    payment_key: String,
-    order_id: String,
-    status: String,
-    total_amount: i64,
-    balance_amount: i64,
-    failure: Option<Failure>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Failure {
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
-/// An answer, or why there is none.
-enum Answer {
-    Payment(Payment),
-    Refusal(u16, Failure),
-    None(String),
 }
 
 impl Toss {
@@ -129,13 +165,14 @@ impl Toss {
         Ok(Self { client, origin: origin.trim_end_matches('/').to_owned(), authorization })
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+    /// The status and the body of an answer, or why there is none.
+    async fn ask(&self, request: reqwest::RequestBuilder, max: usize) -> Result<(u16, Vec<u8>), String> {
         let result = async {
             let mut response = request.header("authorization", &self.authorization).send().await?;
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await? {
                 body.extend_from_slice(&chunk);
-                if body.len() > MAX_ANSWER {
+                if body.len() > max {
                     break;
                 }
             }
@@ -143,63 +180,25 @@ impl Toss {
         };
         match result.await {
             // The address may hold a payment key.
-            Err(error) => Answer::None(format!("no answer: {}", error.without_url())),
-            Ok((_, body)) if body.len() > MAX_ANSWER => Answer::None("answer too long".into()),
-            Ok((200, body)) => match serde_json::from_slice(&body) {
-                Ok(payment) => Answer::Payment(payment),
-                Err(_) => Answer::None("200 with a body that is no payment".into()),
-            },
-            Ok((status @ 400..=499, body)) => match serde_json::from_slice(&body) {
-                Ok(failure) => Answer::Refusal(status, failure),
-                Err(_) => Answer::None(format!("{status} with a body that is no error")),
-            },
-            Ok((status, _)) => Answer::None(format!("status {status}")),
+            Err(error) => Err(format!("no answer: {}", error.without_url())),
+            Ok((_, body)) if body.len() > max => Err("answer too long".into()),
+            Ok(answer) => Ok(answer),
         }
     }
 
-    async fn look_up(&self, path: String, order: Uuid) -> Result<Option<Payment>, String> {
-        match self.send(self.client.get(format!("{}{path}", self.origin))).await {
-            Answer::Payment(payment) if payment.order_id == order.to_string() => Ok(Some(payment)),
-            Answer::Payment(_) => Err("payment of another order".into()),
-            Answer::Refusal(404, failure) if failure.code == "NOT_FOUND_PAYMENT" => Ok(None),
-            Answer::Refusal(status, failure) => Err(format!("{status} {}", failure.code)),
-            Answer::None(why) => Err(why),
-        }
+    async fn look_up(&self, path: String, order: Uuid) -> Result<Option<answer::Payment>, String> {
+        let (status, body) = self.ask(self.client.get(format!("{}{path}", self.origin)), MAX_ANSWER).await?;
+        answer::looked_up(status, &body, order)
     }
 }
 
-/// Refusals of a confirm after which it is certain that nothing was taken. All others are asked about.
-fn is_certain_refusal(status: u16, code: &str) -> bool {
-    const PREFIXES: [&str; 13] = [
-        "REJECT_",
-        "EXCEED_",
-        "INVALID_",
-        "INCORRECT_",
-        "NOT_ALLOWED_",
-        "NOT_AVAILABLE_",
-        "NOT_SUPPORTED_",
-        "NOT_FOUND_PAYMENT",
-        "NOT_MATCHES_",
-        "NOT_REGISTERED_",
-        "BELOW_",
-        "RESTRICTED_",
-        "UNAPPROVED_",
-    ];
-    matches!(status, 400 | 403 | 404)
-        && !matches!(code, "INVALID_API_KEY" | "INVALID_IDEMPOTENCY_KEY" | "INVALID_AUTHORIZE_AUTH")
-        && PREFIXES.iter().any(|prefix| code.starts_with(prefix))
-}
-
-/// A payment key is made of these; anything else did not come from Toss.
-pub fn is_payment_key(key: &str) -> bool {
-    (1..=200).contains(&key.len())
-        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=.~".contains(&b))
-        && key != "."
-        && key != ".."
-}
-
-fn taken_money(payment: &Payment) -> bool {
-    matches!(payment.status.as_str(), "DONE" | "CANCELED" | "PARTIAL_CANCELED")
+/// The idempotency key of a command: of one length, and of letters any header may hold, whatever the request id is.
+fn key_of(what: &str, request_id: &str) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(request_id.as_bytes()).iter().fold(format!("nugul-{what}-"), |mut key, byte| {
+        let _ = write!(key, "{byte:02x}");
+        key
+    })
 }
 
 impl PaymentGateway for Toss {
@@ -210,18 +209,9 @@ impl PaymentGateway for Toss {
                 .post(format!("{}/v1/payments/confirm", self.origin))
                 .header("idempotency-key", format!("nugul-confirm-{order}"))
                 .json(&json!({"paymentKey": payment_key, "orderId": order.to_string(), "amount": amount_krw}));
-            match self.send(request).await {
-                Answer::Payment(p)
-                    if p.status == "DONE" && p.order_id == order.to_string() && p.total_amount == amount_krw =>
-                {
-                    Confirmed::Taken
-                }
-                Answer::Payment(p) => Confirmed::Unknown(format!("confirmed with status {}", p.status)),
-                Answer::Refusal(status, f) if is_certain_refusal(status, &f.code) => {
-                    Confirmed::Refused { code: f.code, message: f.message }
-                }
-                Answer::Refusal(status, f) => Confirmed::Unknown(format!("{status} {}", f.code)),
-                Answer::None(why) => Confirmed::Unknown(why),
+            match self.ask(request, MAX_ANSWER).await {
+                Ok((status, body)) => answer::confirmed(status, &body, order, amount_krw),
+                Err(why) => Confirmed::Unknown(why),
             }
         })
     }
@@ -229,81 +219,49 @@ impl PaymentGateway for Toss {
     fn find<'a>(&'a self, order: Uuid, payment_key: &'a str) -> BoxFuture<'a, Found> {
         Box::pin(async move {
             let mut found = self.look_up(format!("/v1/payments/orders/{order}"), order).await;
-            // A buyer may have opened the payment page twice: what matters is the one that took money, or ours.
-            if let Ok(Some(other)) = &found
-                && other.payment_key != payment_key
-                && !taken_money(other)
-            {
+            // A buyer may have opened the payment page twice: what matters is the one that took money, or ours. What is not
+            // found under its order may be found under its key.
+            let is_other = |other: &answer::Payment| other.key() != payment_key && !other.took_money();
+            if found.as_ref().is_ok_and(|found| found.as_ref().is_none_or(is_other)) {
                 found = self.look_up(format!("/v1/payments/{payment_key}"), order).await;
             }
-            let payment = match found {
-                Ok(Some(payment)) => payment,
-                Ok(None) => return Found::Nothing,
-                Err(why) => return Found::Unknown(why),
-            };
-            match payment.status.as_str() {
-                "DONE" => Found::Taken { amount_krw: payment.total_amount, payment_key: payment.payment_key },
-                "CANCELED" => Found::GivenBack { amount_krw: payment.total_amount },
-                "ABORTED" | "EXPIRED" => {
-                    let (code, message) = payment.failure.map_or_else(
-                        || (format!("PAYMENT_{}", payment.status), "결제가 끝나지 않았어요.".to_owned()),
-                        |f| (f.code, f.message),
-                    );
-                    Found::Refused { code, message }
-                }
-                "READY" | "IN_PROGRESS" => Found::Waiting,
-                other => Found::Unknown(format!("status {other}")),
+            match found {
+                Ok(Some(payment)) => answer::known(payment),
+                Ok(None) => Found::Nothing,
+                Err(why) => Found::Unknown(why),
             }
         })
     }
 
-    fn cancel<'a>(&'a self, order: Uuid, payment_key: &'a str, reason: &'a str) -> BoxFuture<'a, Cancelled> {
+    fn cancel<'a>(&'a self, order: Uuid, ask: &'a RefundAsk) -> BoxFuture<'a, Cancelled> {
         Box::pin(async move {
+            // The amount is always named: Toss refuses rather than give back another one.
             let request = self
                 .client
-                .post(format!("{}/v1/payments/{payment_key}/cancel", self.origin))
-                .header("idempotency-key", format!("nugul-cancel-{order}"))
-                .json(&json!({"cancelReason": reason}));
-            match self.send(request).await {
-                Answer::Payment(p) if p.status == "CANCELED" && p.balance_amount == 0 => Cancelled::GivenBack,
-                Answer::Payment(p) => Cancelled::Unknown(format!("cancelled with status {}", p.status)),
-                Answer::Refusal(status, f) => Cancelled::Unknown(format!("{status} {}", f.code)),
-                Answer::None(why) => Cancelled::Unknown(why),
+                .post(format!("{}/v1/payments/{}/cancel", self.origin, ask.payment_key))
+                .header("idempotency-key", key_of("cancel", &ask.request_id))
+                .json(&json!({"cancelReason": ask.reason, "cancelAmount": ask.amount_krw}));
+            match self.ask(request, MAX_ANSWER).await {
+                Ok((status, body)) => answer::cancelled(status, &body, order, ask),
+                Err(why) => Cancelled::Unknown(why),
             }
         })
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_certain_refusals_are_declines() {
-        for (status, code, certain) in [
-            (403, "REJECT_CARD_PAYMENT", true),
-            (404, "NOT_FOUND_PAYMENT_SESSION", true),
-            (400, "INVALID_REQUEST", true),
-            (400, "EXCEED_MAX_CARD_INSTALLMENT_PLAN", true),
-            (400, "ALREADY_PROCESSED_PAYMENT", false),
-            (400, "DUPLICATED_ORDER_ID", false),
-            (400, "PROVIDER_ERROR", false),
-            (400, "INVALID_API_KEY", false),
-            (401, "UNAUTHORIZED_KEY", false),
-            (409, "IDEMPOTENT_REQUEST_PROCESSING", false),
-            (429, "EXCEED_RATE", false),
-            (500, "REJECT_CARD_PAYMENT", false),
-        ] {
-            assert_eq!(is_certain_refusal(status, code), certain, "{status} {code}");
-        }
-    }
-
-    #[test]
-    fn payment_keys_cannot_change_the_path() {
-        for (key, good) in
-            [("tsim_0a", true), ("", false), ("../x", false), ("..", false), ("a/b", false), ("a?b", false)]
-        {
-            assert_eq!(is_payment_key(key), good, "{key}");
-        }
+    fn settlements<'a>(
+        &'a self,
+        from: &'a str,
+        to: &'a str,
+        page: usize,
+        size: usize,
+    ) -> BoxFuture<'a, Result<Vec<SettlementRow>, String>> {
+        Box::pin(async move {
+            let url = format!(
+                "{}/v1/settlements?startDate={from}&endDate={to}&dateType=soldDate&page={page}&size={size}",
+                self.origin
+            );
+            let (status, body) = self.ask(self.client.get(url), MAX_SETTLEMENT).await?;
+            answer::settlement(status, &body)
+        })
     }
 }

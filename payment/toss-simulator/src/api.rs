@@ -8,23 +8,29 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 
-use crate::store::{Answer, Cancel, Confirm, MAX_IDEMPOTENCY_KEY};
-use crate::{Simulator, now_ms};
+use crate::Simulator;
+use crate::faults::{Fault, Point};
+use crate::store::{Answer, Cancel, Confirm, MAX_IDEMPOTENCY_KEY, Payment, Store, not_found};
 
-/// A confirm that hangs does so for this long.
-pub const HANG: Duration = Duration::from_secs(60);
-/// No confirm is delayed by more.
-pub const MAX_DELAY: Duration = Duration::from_secs(60);
+/// A request that hangs does so for this long.
+pub const HANG: Duration = Duration::from_mins(1);
+/// No request is delayed by more.
+pub const MAX_DELAY: Duration = Duration::from_mins(1);
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        (StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(self.body))
-            .into_response()
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // A text stands for a body that is no JSON.
+        if let serde_json::Value::String(text) = self.body {
+            return (status, text).into_response();
+        }
+        (status, Json(self.body)).into_response()
     }
 }
 
-fn internal(error: &std::io::Error) -> Answer {
+pub(crate) fn internal(error: &std::io::Error) -> Answer {
     tracing::error!(%error, "state file");
     failed()
 }
@@ -37,7 +43,7 @@ fn failed() -> Answer {
     )
 }
 
-fn invalid() -> Answer {
+pub(crate) fn invalid() -> Answer {
     Answer::error(400, "INVALID_REQUEST", "잘못된 요청입니다.")
 }
 
@@ -46,7 +52,7 @@ fn lose_connection() -> ! {
     std::panic::resume_unwind(Box::new("connection lost on request"))
 }
 
-fn authorize(sim: &Simulator, headers: &HeaderMap) -> Result<(), Answer> {
+pub(crate) fn authorize(sim: &Simulator, headers: &HeaderMap) -> Result<(), Answer> {
     let wanted = format!("Basic {}", STANDARD.encode(format!("{}:", sim.settings.secret_key)));
     match headers.get(header::AUTHORIZATION) {
         Some(given) if given.as_bytes() == wanted.as_bytes() => Ok(()),
@@ -73,11 +79,52 @@ impl Drop for Busy {
 }
 
 async fn begin(sim: &Simulator, key: Option<&String>) -> Result<Busy, Answer> {
-    let asked = key.cloned();
-    match sim.with_store(move |store, _| Ok(store.begin(asked.as_deref()))).await {
-        Ok(None) => Ok(Busy(sim.clone(), key.cloned())),
-        Ok(Some(answer)) => Err(answer),
-        Err(error) => Err(internal(&error)),
+    let (asked, holder) = (key.cloned(), sim.clone());
+    // The key is held by what is given back: a caller that leaves in this moment leaves no key behind.
+    let begun = sim.with_store(move |store, _| {
+        Ok(match store.begin(asked.as_deref()) {
+            None => Ok(Busy(holder, asked)),
+            Some(answer) => Err(answer),
+        })
+    });
+    begun.await.map_err(|error| internal(&error))?
+}
+
+/// Does the work of a request at a point, with the fault that is due there.
+pub(crate) async fn spoil(
+    sim: &Simulator,
+    at: Point,
+    work: impl AsyncFnOnce(Option<Fault>) -> Result<Answer, Answer>,
+) -> Result<Answer, Answer> {
+    let Some((fault, ms)) = sim.next_fault(at) else { return work(None).await };
+    if fault == Fault::Delay {
+        tokio::time::sleep(Duration::from_millis(ms).min(MAX_DELAY)).await;
+    }
+    let answer = if fault.is_before() { Ok(failed()) } else { work(Some(fault)).await };
+    match fault {
+        Fault::LateAfter => {
+            tokio::time::sleep(Duration::from_millis(ms).min(MAX_DELAY)).await;
+            answer
+        }
+        Fault::DropBefore | Fault::DropAfter => lose_connection(),
+        Fault::HangBefore | Fault::HangAfter => {
+            tokio::time::sleep(HANG).await;
+            Err(failed())
+        }
+        Fault::ErrorBefore | Fault::ErrorAfter => Err(failed()),
+        Fault::TooMany => {
+            Err(Answer::error(429, "TOO_MANY_REQUESTS", "요청이 너무 많습니다. 잠시 후 다시 시도해주세요."))
+        }
+        Fault::NotFound => Err(not_found()),
+        Fault::NoJson => Ok(Answer { status: 200, body: json!("<html>502 Bad Gateway</html>") }),
+        Fault::WrongBody => Ok(Answer { status: 200, body: json!({"result": "ok"}) }),
+        Fault::WrongAmount if at != Point::Settlements => answer.map(|mut answer| {
+            if let Some(amount) = answer.body["totalAmount"].as_i64() {
+                answer.body["totalAmount"] = json!(amount + 1);
+            }
+            answer
+        }),
+        Fault::Delay | Fault::WrongAmount | Fault::MissingRow | Fault::ExtraRow => answer,
     }
 }
 
@@ -86,23 +133,19 @@ pub async fn confirm(State(sim): State<Simulator>, headers: HeaderMap, body: Byt
     authorize(&sim, &headers)?;
     let key = idempotency_key(&headers, "confirm")?;
     let ask: Confirm = serde_json::from_slice(&body).map_err(|_| invalid())?;
-    let busy = begin(&sim, key.as_ref()).await?;
-    let delay = Duration::from_millis(sim.delay_ms()).min(MAX_DELAY);
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
-    }
-    if sim.spoil(|faults| &mut faults.error_500) {
-        return Err(failed());
-    }
-    let work = move |store: &mut crate::store::Store, now| store.confirm(&ask, key.as_deref(), now);
-    let (answer, _) = sim.with_store(work).await.map_err(|error| internal(&error))?;
-    drop(busy);
-    if sim.spoil(|faults| &mut faults.drop_after_effect) {
-        lose_connection();
-    }
-    if sim.spoil(|faults| &mut faults.hang_after_effect) {
-        tokio::time::sleep(HANG).await;
-        return Err(failed());
+    let _busy = begin(&sim, key.as_ref()).await?;
+    spoil(&sim, Point::Confirm, async |_| {
+        let work = move |store: &mut Store, now| store.confirm(&ask, key.as_deref(), now);
+        changed(&sim, sim.with_store(work).await)
+    })
+    .await
+}
+
+/// Tells the merchant of a payment that has changed, and gives the answer.
+fn changed(sim: &Simulator, result: std::io::Result<(Answer, Option<Payment>)>) -> Result<Answer, Answer> {
+    let (answer, payment) = result.map_err(|error| internal(&error))?;
+    if let Some(payment) = payment {
+        sim.tell(&payment);
     }
     Ok(answer)
 }
@@ -115,16 +158,14 @@ pub async fn cancel(
     body: Bytes,
 ) -> Result<Answer, Answer> {
     authorize(&sim, &headers)?;
-    let key = idempotency_key(&headers, "cancel")?;
+    let key = idempotency_key(&headers, &format!("cancel {payment_key}"))?;
     let ask: Cancel = serde_json::from_slice(&body).map_err(|_| invalid())?;
-    let busy = begin(&sim, key.as_ref()).await?;
-    let work = move |store: &mut crate::store::Store, now| store.cancel(&payment_key, &ask, key.as_deref(), now);
-    let answer = sim.with_store(work).await.map_err(|error| internal(&error))?;
-    drop(busy);
-    if sim.spoil(|faults| &mut faults.cancel_drop_after_effect) {
-        lose_connection();
-    }
-    Ok(answer)
+    let _busy = begin(&sim, key.as_ref()).await?;
+    spoil(&sim, Point::Cancel, async |_| {
+        let work = move |store: &mut Store, now| store.cancel(&payment_key, &ask, key.as_deref(), now);
+        changed(&sim, sim.with_store(work).await)
+    })
+    .await
 }
 
 /// `GET /v1/payments/{paymentKey}`.
@@ -134,7 +175,10 @@ pub async fn by_key(
     headers: HeaderMap,
 ) -> Result<Answer, Answer> {
     authorize(&sim, &headers)?;
-    sim.with_store(move |store, _| Ok(store.by_key(&payment_key, now_ms()))).await.map_err(|error| internal(&error))
+    spoil(&sim, Point::Lookup, async |_| {
+        sim.with_store(move |store, now| Ok(store.by_key(&payment_key, now))).await.map_err(|error| internal(&error))
+    })
+    .await
 }
 
 /// `GET /v1/payments/orders/{orderId}`.
@@ -144,8 +188,8 @@ pub async fn by_order(
     headers: HeaderMap,
 ) -> Result<Answer, Answer> {
     authorize(&sim, &headers)?;
-    if sim.spoil(|faults| &mut faults.lookup_500) {
-        return Err(failed());
-    }
-    sim.with_store(move |store, now| Ok(store.by_order(&order_id, now))).await.map_err(|error| internal(&error))
+    spoil(&sim, Point::Lookup, async |_| {
+        sim.with_store(move |store, now| Ok(store.by_order(&order_id, now))).await.map_err(|error| internal(&error))
+    })
+    .await
 }

@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Deserialize;
 
 use crate::Simulator;
-use crate::store::NewPayment;
+use crate::store::{Method, NewPayment};
 
 /// No order id is longer, as at Toss.
 pub const MAX_ORDER_ID: usize = 64;
@@ -43,6 +43,8 @@ pub struct Decided {
     order_name: String,
     success_url: String,
     fail_url: String,
+    #[serde(default)]
+    method: Method,
     decision: Decision,
 }
 
@@ -129,7 +131,6 @@ pub async fn page(State(sim): State<Simulator>, Query(ask): Query<Checkout>) -> 
             h1 { (ask.order_name) }
             p.amount { (won(ask.amount)) }
             dl {
-                dt { "결제 수단" } dd { "카드" }
                 dt { "주문 번호" } dd { (ask.order_id) }
             }
             form method="post" action="/checkout/pay" {
@@ -143,6 +144,17 @@ pub async fn page(State(sim): State<Simulator>, Query(ask): Query<Checkout>) -> 
                 ] {
                     input type="hidden" name=(name) value=(value);
                 }
+                fieldset {
+                    legend { "결제 수단" }
+                    @for (value, method) in
+                        [("card", Method::Card), ("easy_pay", Method::EasyPay), ("virtual_account", Method::VirtualAccount)]
+                    {
+                        label {
+                            input type="radio" name="method" value=(value) checked[method == Method::Card];
+                            (method.name())
+                        }
+                    }
+                }
                 button.pay name="decision" value="pay" { "결제하기" }
                 button name="decision" value="decline" { "거절" }
                 button name="decision" value="close" { "창 닫기" }
@@ -153,7 +165,7 @@ pub async fn page(State(sim): State<Simulator>, Query(ask): Query<Checkout>) -> 
 
 /// `POST /checkout/pay`: stores the payment and sends the browser back to the shop.
 pub async fn pay(State(sim): State<Simulator>, Form(form): Form<Decided>) -> Response {
-    let Decided { client_key, order_id, amount, order_name, success_url, fail_url, decision } = form;
+    let Decided { client_key, order_id, amount, order_name, success_url, fail_url, method, decision } = form;
     let ask = Checkout { client_key, order_id, amount, order_name, success_url, fail_url };
     if let Some(problem) = ask.problem(&sim) {
         return refused(problem);
@@ -170,6 +182,7 @@ pub async fn pay(State(sim): State<Simulator>, Form(form): Form<Decided>) -> Res
         order_id: ask.order_id.clone(),
         order_name: ask.order_name.clone(),
         amount: ask.amount,
+        method,
         decline: decision == Decision::Decline,
     };
     match sim.with_store(move |store, now| store.create(new, now)).await {

@@ -1,51 +1,36 @@
-//! Control of the simulator by tests: faults to come, and what was charged.
+//! Control of the simulator by tests: faults to come, deposits, refunds by hand, and what was charged.
 use std::sync::PoisonError;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::Simulator;
-
-/// Faults of the confirms to come; each count falls by one with every confirm it spoils.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Faults {
-    /// How long every confirm waits before anything happens.
-    pub confirm_delay_ms: u64,
-    /// So many confirms take effect and then lose their connection.
-    pub drop_after_effect: u32,
-    /// So many confirms answer 500 and take no effect.
-    pub error_500: u32,
-    /// So many confirms take effect and then never answer.
-    pub hang_after_effect: u32,
-    /// So many look-ups of an order answer 500.
-    pub lookup_500: u32,
-    /// So many cancels take effect and then lose their connection.
-    pub cancel_drop_after_effect: u32,
-}
+use crate::faults::{Fault, Faults, MAX_RULES, Point, Webhooks};
+use crate::store::{Answer, Cancel};
 
 impl Simulator {
-    /// Takes one from a count; false when there is none left.
-    pub(crate) fn spoil(&self, count: impl FnOnce(&mut Faults) -> &mut u32) -> bool {
-        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = count(&mut faults);
-        let spoil = *left > 0;
-        *left = left.saturating_sub(1);
-        spoil
+    /// The fault of the next request at a point.
+    pub(crate) fn next_fault(&self, at: Point) -> Option<(Fault, u64)> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).next(at)
     }
 
-    pub(crate) fn delay_ms(&self) -> u64 {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).confirm_delay_ms
+    /// What happens to webhooks now.
+    pub(crate) fn webhook_faults(&self) -> Webhooks {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).webhooks.clone()
     }
 }
 
 /// `POST /control/faults`: replaces the faults to come.
-pub async fn set(State(sim): State<Simulator>, Json(faults): Json<Faults>) -> Json<Faults> {
-    *sim.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
-    Json(faults)
+pub async fn set(State(sim): State<Simulator>, Json(faults): Json<Faults>) -> Response {
+    if faults.script.len() > MAX_RULES {
+        return (StatusCode::BAD_REQUEST, Json(json!({"message": "the script is too long"}))).into_response();
+    }
+    *sim.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults.clone();
+    Json(faults).into_response()
 }
 
 /// `DELETE /control/faults`: no more faults.
@@ -63,4 +48,41 @@ pub async fn payments(State(sim): State<Simulator>) -> Response {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// Which payment.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Which {
+    payment_key: String,
+}
+
+/// `POST /control/deposits`: the buyer pays into the virtual account.
+pub async fn deposit(State(sim): State<Simulator>, Json(which): Json<Which>) -> Result<Answer, Answer> {
+    let changed = sim.with_store(move |store, now| store.deposit(&which.payment_key, now)).await;
+    let (answer, payment) = changed.map_err(|error| crate::api::internal(&error))?;
+    if let Some(payment) = payment {
+        sim.tell(&payment);
+    }
+    Ok(answer)
+}
+
+/// What a person at the provider gives back.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ByHand {
+    payment_key: String,
+    cancel_reason: String,
+    cancel_amount: Option<i64>,
+}
+
+/// `POST /control/refunds`: a person gives money back at the provider, past the merchant's server.
+pub async fn refund(State(sim): State<Simulator>, Json(ask): Json<ByHand>) -> Result<Answer, Answer> {
+    let cancel = Cancel::by_hand(ask.cancel_reason, ask.cancel_amount);
+    let changed = sim.with_store(move |store, now| store.cancel(&ask.payment_key, &cancel, None, now)).await;
+    let (answer, payment) = changed.map_err(|error| crate::api::internal(&error))?;
+    if let Some(payment) = payment {
+        sim.tell(&payment);
+    }
+    Ok(answer)
 }

@@ -1,11 +1,15 @@
 //! A simulator of Toss Payments: the same paths, fields and codes, no money, and faults on request.
 //!
 //! [`api`] is what a merchant's server calls, [`checkout`] what a buyer's browser sees, [`control`] what a test turns.
+//! [`webhooks`] and [`settlements`] are what the provider tells of its own accord and once a day.
 pub mod api;
 pub mod checkout;
 pub mod control;
+pub mod faults;
 pub mod settings;
+pub mod settlements;
 pub mod store;
+pub mod webhooks;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,9 +21,10 @@ use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use control::Faults;
+pub use faults::Faults;
 pub use settings::Settings;
 use store::Store;
+use webhooks::Sender;
 
 /// No request body is longer.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -32,14 +37,17 @@ pub struct Simulator {
     settings: Arc<Settings>,
     store: Arc<Mutex<Store>>,
     faults: Arc<Mutex<Faults>>,
+    webhooks: Option<Sender>,
 }
 
 impl Simulator {
-    /// Opens the state file.
-    pub fn open(settings: Settings) -> std::io::Result<Self> {
+    /// Opens the state file. Webhooks end with `stop`.
+    pub fn open(settings: Settings, stop: CancellationToken) -> std::io::Result<Self> {
         std::fs::create_dir_all(&settings.data)?;
-        let store = Store::open(&settings.data.join("toss.jsonl"), settings.confirm_window)?;
-        Ok(Self { settings: Arc::new(settings), store: Arc::new(Mutex::new(store)), faults: Arc::default() })
+        let store = Store::open(&settings.data.join("toss.jsonl"), settings.confirm_window, settings.deposit_window)?;
+        let sender = |url: &String| Sender::new(url.clone(), settings.webhook_pause, stop);
+        let webhooks = settings.webhook_url.as_ref().map(sender).transpose().map_err(std::io::Error::other)?;
+        Ok(Self { settings: Arc::new(settings), store: Arc::new(Mutex::new(store)), faults: Arc::default(), webhooks })
     }
 
     /// All routes.
@@ -49,11 +57,14 @@ impl Simulator {
             .route("/v1/payments/{payment_key}", get(api::by_key))
             .route("/v1/payments/orders/{order_id}", get(api::by_order))
             .route("/v1/payments/{payment_key}/cancel", post(api::cancel))
+            .route("/v1/settlements", get(settlements::list))
             .route("/v2/standard", get(checkout::script))
             .route("/checkout", get(checkout::page))
             .route("/checkout/pay", post(checkout::pay))
             .route("/control/faults", post(control::set).delete(control::clear))
             .route("/control/payments", get(control::payments))
+            .route("/control/deposits", post(control::deposit))
+            .route("/control/refunds", post(control::refund))
             .route("/readyz", get(|| async { "ok" }))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self)
@@ -80,7 +91,9 @@ fn now_ms() -> i64 {
 
 /// Serves until `stop`, then waits at most [`STOP_WITHIN`] for open requests.
 pub async fn serve(listener: TcpListener, settings: Settings, stop: CancellationToken) -> std::io::Result<()> {
-    let router = Simulator::open(settings)?.router();
+    // An error means that one is set already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let router = Simulator::open(settings, stop.clone())?.router();
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let bound = async {
         stop.cancelled().await;

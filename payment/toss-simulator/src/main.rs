@@ -2,58 +2,18 @@
 use std::process::ExitCode;
 
 use nugul_toss_simulator::{Settings, serve};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let check = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => false,
-        ["--check-config"] => true,
-        ["--help" | "-h"] => {
-            print!("{}", Settings::help());
-            return ExitCode::SUCCESS;
-        }
-        _ => {
-            eprintln!("unknown argument; see --help");
-            return ExitCode::from(2);
-        }
-    };
-    match Settings::read(|name| std::env::var(name).ok()) {
-        Ok(_) if check => {
-            println!("ok");
-            ExitCode::SUCCESS
-        }
-        Ok(settings) => match run(settings).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("toss-simulator: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        Err(error) => {
-            eprintln!("toss-simulator: {error}");
-            ExitCode::from(2)
-        }
-    }
+    nugul_program::main("toss-simulator", &Settings::help(), |get| Settings::read(get), run).await
 }
 
-async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt()
-        .json()
-        .with_writer(std::io::stderr)
-        .with_env_filter(tracing_subscriber::EnvFilter::try_new(&settings.log)?)
-        .init();
-    let listener = tokio::net::TcpListener::bind(settings.listen).await?;
+async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
+    nugul_program::logs(&settings.log)?;
+    let listener = TcpListener::bind(settings.listen).await?;
     tracing::info!(listen = %listener.local_addr()?, "ready");
-    let stop = CancellationToken::new();
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let signalled = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        signalled.cancel();
-    });
     serve(listener, settings, stop).await?;
     tracing::info!("stopped");
     Ok(())

@@ -25,6 +25,8 @@ pub enum Status {
     Ready,
     /// Authenticated by the buyer; waits for the merchant's confirm.
     InProgress,
+    /// A virtual account was given out; the buyer has not paid into it yet.
+    WaitingForDeposit,
     /// Money taken.
     Done,
     /// All money given back.
@@ -37,14 +39,50 @@ pub enum Status {
     Expired,
 }
 
+/// How the buyer pays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// By card: the money is taken at the confirm.
+    #[default]
+    Card,
+    /// By an easy-pay service: the same, with the provider named.
+    EasyPay,
+    /// Into a virtual account: the confirm gives it out, the deposit comes later or never.
+    VirtualAccount,
+}
+
+impl Method {
+    /// Its name in Toss's answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Card => "카드",
+            Self::EasyPay => "간편결제",
+            Self::VirtualAccount => "가상계좌",
+        }
+    }
+}
+
 /// One refund.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Refund {
-    amount: i64,
+    pub(crate) amount: i64,
     reason: String,
     left: i64,
-    at_ms: i64,
-    transaction_key: String,
+    pub(crate) at_ms: i64,
+    pub(crate) transaction_key: String,
+}
+
+impl Refund {
+    /// As it is shown in `cancels`.
+    pub(crate) fn object(&self) -> Value {
+        json!({
+            "cancelAmount": self.amount, "cancelReason": self.reason, "taxFreeAmount": 0, "taxExemptionAmount": 0,
+            "refundableAmount": self.left, "transferDiscountAmount": 0, "easyPayDiscountAmount": 0,
+            "canceledAt": seoul(self.at_ms), "transactionKey": self.transaction_key, "receiptKey": null,
+            "cancelStatus": "DONE", "cancelRequestId": null,
+        })
+    }
 }
 
 /// One payment.
@@ -61,12 +99,33 @@ pub struct Payment {
     pub balance: i64,
     /// Where it stands.
     pub status: Status,
+    /// How the buyer pays.
+    #[serde(default)]
+    pub method: Method,
     decline: bool,
     requested_at_ms: i64,
-    approved_at_ms: Option<i64>,
-    refunds: Vec<Refund>,
+    /// Until when a virtual account that was given out waits for its deposit.
+    #[serde(default)]
+    due_ms: Option<i64>,
+    /// When the money was taken.
+    pub approved_at_ms: Option<i64>,
+    pub(crate) refunds: Vec<Refund>,
     /// How many times money moved from the buyer; more than one is a bug of somebody.
     pub effects: u32,
+}
+
+impl Payment {
+    /// The newest movement's name; none before the first.
+    pub(crate) fn last_transaction(&self) -> Option<&str> {
+        let last = self.refunds.last().map_or(self.payment_key.as_str(), |refund| refund.transaction_key.as_str());
+        self.approved_at_ms.map(|_| last)
+    }
+
+    /// What a deposit webhook proves itself with; known from the payment object alone.
+    pub(crate) fn secret(&self) -> Option<String> {
+        let tail = self.payment_key.get(self.payment_key.len().saturating_sub(8)..)?;
+        (self.method == Method::VirtualAccount).then(|| format!("ps_{tail}"))
+    }
 }
 
 /// An answer of the API: a status and a JSON body.
@@ -117,8 +176,22 @@ pub struct Confirm {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cancel {
-    cancel_reason: String,
-    cancel_amount: Option<i64>,
+    #[serde(rename = "cancelReason")]
+    reason: String,
+    #[serde(rename = "cancelAmount")]
+    amount: Option<i64>,
+    /// Where the money of a virtual account goes; it cannot go back the way it came.
+    refund_receive_account: Option<Value>,
+    /// Done by a person at the provider, who knows the account.
+    #[serde(skip)]
+    by_hand: bool,
+}
+
+impl Cancel {
+    /// A refund by a person at the provider.
+    pub(crate) fn by_hand(reason: String, amount: Option<i64>) -> Self {
+        Self { reason, amount, refund_receive_account: None, by_hand: true }
+    }
 }
 
 /// What the buyer agreed to on the checkout page.
@@ -130,9 +203,14 @@ pub struct NewPayment {
     pub order_name: String,
     /// In won.
     pub amount: i64,
+    /// How the buyer pays.
+    pub method: Method,
     /// Declined at confirm.
     pub decline: bool,
 }
+
+/// An answer, and the payment as it is now where the call changed it.
+pub type Changed = (Answer, Option<Payment>);
 
 /// Everything the simulator knows.
 #[derive(Debug)]
@@ -143,11 +221,12 @@ pub struct Store {
     answers: HashMap<String, Answer>,
     busy: HashSet<String>,
     window: Duration,
+    deposit_window: Duration,
 }
 
 impl Store {
     /// Reads the file, drops a torn last line, and goes on where it stopped.
-    pub fn open(path: &Path, window: Duration) -> std::io::Result<Self> {
+    pub fn open(path: &Path, window: Duration, deposit_window: Duration) -> std::io::Result<Self> {
         let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let mut store = Self {
             file,
@@ -156,6 +235,7 @@ impl Store {
             answers: HashMap::new(),
             busy: HashSet::new(),
             window,
+            deposit_window,
         };
         let mut reader = BufReader::new(store.file.try_clone()?);
         reader.seek(SeekFrom::Start(0))?;
@@ -209,8 +289,10 @@ impl Store {
             amount: new.amount,
             balance: new.amount,
             status: Status::InProgress,
+            method: new.method,
             decline: new.decline,
             requested_at_ms: now_ms,
+            due_ms: None,
             approved_at_ms: None,
             refunds: Vec::new(),
             effects: 0,
@@ -240,21 +322,27 @@ impl Store {
 
     fn expire(&self, payment: &Payment, now_ms: i64) -> Status {
         let window = i64::try_from(self.window.as_millis()).unwrap_or(i64::MAX);
-        match payment.status {
-            Status::Ready | Status::InProgress if now_ms.saturating_sub(payment.requested_at_ms) > window => {
+        match (payment.status, payment.due_ms) {
+            (Status::Ready | Status::InProgress, _) if now_ms.saturating_sub(payment.requested_at_ms) > window => {
                 Status::Expired
             }
-            status => status,
+            (Status::WaitingForDeposit, Some(due)) if now_ms > due => Status::Expired,
+            (status, _) => status,
         }
     }
 
-    /// Takes the money of an authenticated payment. The flag says whether this call took it.
-    pub fn confirm(&mut self, ask: &Confirm, key: Option<&str>, now_ms: i64) -> std::io::Result<(Answer, bool)> {
+    /// Every payment, in no order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Payment> {
+        self.payments.values()
+    }
+
+    /// Takes the money of an authenticated payment, or gives its virtual account out. Gives the payment where it changed.
+    pub fn confirm(&mut self, ask: &Confirm, key: Option<&str>, now_ms: i64) -> std::io::Result<Changed> {
         let Some(mut payment) = self.payments.get(&ask.payment_key).cloned() else {
             return self.refuse(key, no_session());
         };
         match self.expire(&payment, now_ms) {
-            Status::Done | Status::Canceled | Status::PartialCanceled => {
+            Status::WaitingForDeposit | Status::Done | Status::Canceled | Status::PartialCanceled => {
                 return self.refuse(key, Answer::error(400, "ALREADY_PROCESSED_PAYMENT", "이미 처리된 결제 입니다."));
             }
             Status::Aborted | Status::Expired => return self.refuse(key, no_session()),
@@ -263,48 +351,73 @@ impl Store {
         if payment.order_id != ask.order_id || payment.amount != ask.amount {
             return self.refuse(key, Answer::error(400, "INVALID_REQUEST", "잘못된 요청입니다."));
         }
-        let charged = |other: &String| self.payments.get(other).is_some_and(|p| p.effects > 0);
+        let charged = |other: &String| {
+            self.payments
+                .get(other)
+                .is_some_and(|p| p.effects > 0 || self.expire(p, now_ms) == Status::WaitingForDeposit)
+        };
         if self.orders.get(&payment.order_id).is_some_and(|keys| keys.iter().any(charged)) {
             let answer =
                 Answer::error(400, "DUPLICATED_ORDER_ID", "이미 승인 및 취소가 진행된 중복된 주문번호 입니다.");
             return self.refuse(key, answer);
         }
-        let (answer, took) = if payment.decline {
+        let answer = if payment.decline {
             payment.status = Status::Aborted;
             payment.balance = 0;
-            (Answer::error(403, "REJECT_CARD_PAYMENT", "한도초과 혹은 잔액부족으로 결제에 실패했습니다."), false)
+            Answer::error(403, "REJECT_CARD_PAYMENT", "한도초과 혹은 잔액부족으로 결제에 실패했습니다.")
         } else {
-            payment.status = Status::Done;
-            payment.approved_at_ms = Some(now_ms);
-            payment.effects += 1;
-            (Answer::ok(object(&payment, payment.status)), true)
+            if payment.method == Method::VirtualAccount {
+                payment.status = Status::WaitingForDeposit;
+                let window = i64::try_from(self.deposit_window.as_millis()).unwrap_or(i64::MAX);
+                payment.due_ms = Some(now_ms.saturating_add(window));
+            } else {
+                payment.status = Status::Done;
+                payment.approved_at_ms = Some(now_ms);
+                payment.effects += 1;
+            }
+            Answer::ok(object(&payment, payment.status))
         };
         let stored = key.map(|key| (key.to_owned(), answer.clone()));
-        self.write(Line::Payment(Box::new(payment), stored))?;
-        Ok((answer, took))
+        self.write(Line::Payment(Box::new(payment.clone()), stored))?;
+        Ok((answer, Some(payment)))
     }
 
-    /// Gives money back, all of what is left or the amount asked for.
+    /// The buyer pays into the virtual account. Gives the payment where it changed.
+    pub fn deposit(&mut self, payment_key: &str, now_ms: i64) -> std::io::Result<Changed> {
+        let Some(mut payment) = self.payments.get(payment_key).cloned() else { return Ok((not_found(), None)) };
+        if self.expire(&payment, now_ms) != Status::WaitingForDeposit {
+            return Ok((Answer::error(400, "NOT_WAITING_FOR_DEPOSIT", "입금을 기다리는 결제가 아닙니다."), None));
+        }
+        payment.status = Status::Done;
+        payment.approved_at_ms = Some(now_ms);
+        payment.effects += 1;
+        self.write(Line::Payment(Box::new(payment.clone()), None))?;
+        Ok((Answer::ok(object(&payment, payment.status)), Some(payment)))
+    }
+
+    /// Gives money back, all of what is left or the amount asked for. Gives the payment where it changed.
     pub fn cancel(
         &mut self,
         payment_key: &str,
         ask: &Cancel,
         key: Option<&str>,
         now_ms: i64,
-    ) -> std::io::Result<Answer> {
+    ) -> std::io::Result<Changed> {
         let Some(mut payment) = self.payments.get(payment_key).cloned() else {
-            return self.refuse(key, not_found()).map(|(answer, _)| answer);
+            return self.refuse(key, not_found());
         };
         let refusal = match payment.status {
             Status::Done | Status::PartialCanceled => None,
             Status::Canceled => Some(Answer::error(400, "ALREADY_CANCELED_PAYMENT", "이미 취소된 결제 입니다.")),
             _ => Some(Answer::error(403, "NOT_CANCELABLE_PAYMENT", "취소 할 수 없는 결제 입니다.")),
         };
-        let amount = ask.cancel_amount.unwrap_or(payment.balance);
+        let amount = ask.amount.unwrap_or(payment.balance);
         let refusal = refusal.or_else(|| {
-            let reason = ask.cancel_reason.chars().count();
+            let reason = ask.reason.chars().count();
             if reason == 0 || reason > 200 || amount <= 0 {
                 Some(Answer::error(400, "INVALID_REQUEST", "잘못된 요청입니다."))
+            } else if payment.method == Method::VirtualAccount && ask.refund_receive_account.is_none() && !ask.by_hand {
+                Some(Answer::error(400, "INVALID_REFUND_ACCOUNT_INFO", "환불 계좌번호와 예금주명이 일치하지 않습니다."))
             } else if amount > payment.balance {
                 Some(Answer::error(403, "NOT_CANCELABLE_AMOUNT", "취소 할 수 없는 금액 입니다."))
             } else {
@@ -312,28 +425,28 @@ impl Store {
             }
         });
         if let Some(refusal) = refusal {
-            return self.refuse(key, refusal).map(|(answer, _)| answer);
+            return self.refuse(key, refusal);
         }
         payment.balance -= amount;
         payment.status = if payment.balance == 0 { Status::Canceled } else { Status::PartialCanceled };
         payment.refunds.push(Refund {
             amount,
-            reason: ask.cancel_reason.clone(),
+            reason: ask.reason.clone(),
             left: payment.balance,
             at_ms: now_ms,
             transaction_key: random_hex()?,
         });
         let answer = Answer::ok(object(&payment, payment.status));
         let stored = key.map(|key| (key.to_owned(), answer.clone()));
-        self.write(Line::Payment(Box::new(payment), stored))?;
-        Ok(answer)
+        self.write(Line::Payment(Box::new(payment.clone()), stored))?;
+        Ok((answer, Some(payment)))
     }
 
-    fn refuse(&mut self, key: Option<&str>, answer: Answer) -> std::io::Result<(Answer, bool)> {
+    fn refuse(&mut self, key: Option<&str>, answer: Answer) -> std::io::Result<Changed> {
         if let Some(key) = key.filter(|_| answer.is_final()) {
             self.write(Line::Answer(key.to_owned(), answer.clone()))?;
         }
-        Ok((answer, false))
+        Ok((answer, None))
     }
 
     /// One payment by its key.
@@ -374,7 +487,7 @@ impl Store {
     }
 }
 
-fn not_found() -> Answer {
+pub(crate) fn not_found() -> Answer {
     Answer::error(404, "NOT_FOUND_PAYMENT", "존재하지 않는 결제 정보 입니다.")
 }
 
@@ -393,33 +506,43 @@ fn random_hex() -> std::io::Result<String> {
 }
 
 /// A time as Toss writes it: ISO 8601 in Seoul, whole seconds.
-fn seoul(ms: i64) -> Option<String> {
+pub(crate) fn seoul(ms: i64) -> Option<String> {
     let at = OffsetDateTime::from_unix_timestamp(ms.div_euclid(1000)).ok()?;
     at.to_offset(time::macros::offset!(+9)).format(&Rfc3339).ok()
 }
 
+/// The day of a time in Seoul.
+pub(crate) fn seoul_date(ms: i64) -> Option<time::Date> {
+    let at = OffsetDateTime::from_unix_timestamp(ms.div_euclid(1000)).ok()?;
+    Some(at.to_offset(time::macros::offset!(+9)).date())
+}
+
 /// A payment as Toss's core API shows it.
-fn object(p: &Payment, status: Status) -> Value {
+pub(crate) fn object(p: &Payment, status: Status) -> Value {
     let vat = p.balance - (p.balance * 10 + 5) / 11;
-    let cancels: Vec<_> = p
-        .refunds
-        .iter()
-        .map(|r| {
-            json!({
-                "cancelAmount": r.amount, "cancelReason": r.reason, "taxFreeAmount": 0, "taxExemptionAmount": 0,
-                "refundableAmount": r.left, "transferDiscountAmount": 0, "easyPayDiscountAmount": 0,
-                "canceledAt": seoul(r.at_ms), "transactionKey": r.transaction_key, "receiptKey": null,
-                "cancelStatus": "DONE", "cancelRequestId": null,
-            })
-        })
-        .collect();
+    let cancels: Vec<_> = p.refunds.iter().map(Refund::object).collect();
     let failure = (status == Status::Aborted)
         .then(|| json!({"code": "REJECT_CARD_PAYMENT", "message": "한도초과 혹은 잔액부족으로 결제에 실패했습니다."}));
-    let last = p.refunds.last().map_or(p.payment_key.as_str(), |r| r.transaction_key.as_str());
+    let card = (p.method == Method::Card).then(|| {
+        json!({
+            "issuerCode": "71", "acquirerCode": "71", "number": "12345678****000*", "installmentPlanMonths": 0,
+            "isInterestFree": false, "interestPayer": null, "approveNo": "00000000", "useCardPoint": false,
+            "cardType": "신용", "ownerType": "개인", "acquireStatus": "READY", "amount": p.amount,
+        })
+    });
+    let easy_pay =
+        (p.method == Method::EasyPay).then(|| json!({"provider": "토스페이", "amount": p.amount, "discountAmount": 0}));
+    let account = p.due_ms.filter(|_| p.method == Method::VirtualAccount).map(|at| {
+        json!({
+            "accountType": "일반", "accountNumber": "X6505636518308", "bankCode": "20", "customerName": "시뮬레이터",
+            "depositorName": "", "dueDate": seoul(at), "expired": status == Status::Expired,
+            "settlementStatus": "INCOMPLETED", "refundStatus": "NONE", "refundReceiveAccount": null,
+        })
+    });
     json!({
         "mId": "tosspayments",
         "version": "2022-11-16",
-        "lastTransactionKey": p.approved_at_ms.map(|_| last),
+        "lastTransactionKey": p.last_transaction(),
         "paymentKey": p.payment_key,
         "orderId": p.order_id,
         "orderName": p.order_name,
@@ -429,17 +552,13 @@ fn object(p: &Payment, status: Status) -> Value {
         "approvedAt": p.approved_at_ms.and_then(seoul),
         "useEscrow": false,
         "cultureExpense": false,
-        "card": {
-            "issuerCode": "71", "acquirerCode": "71", "number": "12345678****000*", "installmentPlanMonths": 0,
-            "isInterestFree": false, "interestPayer": null, "approveNo": "00000000", "useCardPoint": false,
-            "cardType": "신용", "ownerType": "개인", "acquireStatus": "READY", "amount": p.amount,
-        },
-        "virtualAccount": null, "transfer": null, "mobilePhone": null, "giftCertificate": null,
+        "card": card,
+        "virtualAccount": account, "transfer": null, "mobilePhone": null, "giftCertificate": null,
         "cashReceipt": null, "cashReceipts": null, "discount": null,
         "cancels": if cancels.is_empty() { Value::Null } else { Value::Array(cancels) },
-        "secret": null,
+        "secret": p.secret(),
         "type": "NORMAL",
-        "easyPay": null,
+        "easyPay": easy_pay,
         "country": "KR",
         "failure": failure,
         "isPartialCancelable": true,
@@ -452,6 +571,6 @@ fn object(p: &Payment, status: Status) -> Value {
         "vat": vat,
         "taxFreeAmount": 0,
         "metadata": null,
-        "method": "카드",
+        "method": p.method.name(),
     })
 }
