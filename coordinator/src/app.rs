@@ -1,59 +1,172 @@
 //! What every request can reach.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, RwLock, atomic::AtomicU64},
+    time::Duration,
+};
 
-use nugul_coordination::Seats;
+use nugul_coordination::{Seats, memory::Clock, rankings::Rankings};
 use nugul_domain::{PerformanceId, Timestamp, id::RANDOM_BYTES};
-use nugul_token::AccessVerifier;
-use tokio::sync::{Notify, RwLock, watch};
+use nugul_token::{AccessVerifier, KnownTokens};
+use tokio::sync::{Notify, watch};
 
-use crate::{catalogue::store::PerformanceInfo, config::Config, db::Db, keys::Keys, mail::Mailer};
+use crate::{
+    catalogue::{CatalogueFile, service::Known},
+    config::Config,
+    db::Db,
+    keys::Keys,
+    mail::Mailer,
+    news::OrderNews,
+    outbox::Outbox,
+    overload::Gates,
+    payments::PaymentClient,
+    rankings::BlockedWords,
+    region_keys::RegionKeys,
+    search::Search,
+    seats::RecentSeats,
+    streams::Streams,
+};
 
 /// The parts, shared by reference.
 pub type App = Arc<Parts>;
+
+/// Fills bytes with chance.
+pub type Random = Box<dyn Fn(&mut [u8]) + Send + Sync>;
+
+/// How long a confirmation waits for its outcome where people wait for it.
+const OUTCOME_WAIT: Duration = Duration::from_secs(10);
+
+/// Where the time and chance come from.
+pub struct World {
+    /// The time of day.
+    pub clock: Clock,
+    /// Bytes that nobody can guess.
+    pub random: Random,
+    /// How long a confirmation waits for its outcome before it answers "confirming".
+    pub outcome_wait: Duration,
+}
+
+impl World {
+    /// The system's clock and its secure source.
+    pub fn system() -> Self {
+        Self { clock: Arc::new(now), random: Box::new(fill_random), outcome_wait: OUTCOME_WAIT }
+    }
+}
 
 /// The parts of a running coordinator.
 pub struct Parts {
     /// The settings.
     pub config: Config,
+    /// Where the time and chance come from.
+    pub world: World,
     /// The durable truth.
     pub db: Db,
     /// The live state of seats.
     pub seats: Seats,
+    /// The payment service.
+    pub payments: PaymentClient,
+    /// What people search for and look at most.
+    pub rankings: Rankings,
+    /// Words that no ranking shows.
+    pub blocked_words: BlockedWords,
     /// The signing key.
     pub keys: Keys,
     /// Checks access tokens of this region.
-    pub verifier: AccessVerifier,
+    pub tokens: KnownTokens,
+    /// Checks those of other regions.
+    pub regions: RegionKeys,
     /// Sends mail.
     pub mailer: Mailer,
     /// The search index in use, with its version.
-    pub catalogue: watch::Sender<Arc<crate::catalogue::CatalogueFile>>,
-    /// Performances looked up before; they do not change once made.
-    pub performances: RwLock<HashMap<PerformanceId, Arc<PerformanceInfo>>>,
-    /// Raised when a row was put into the outbox.
-    pub outbox_filled: Notify,
-    /// Raised when an order changed.
-    pub orders_changed: watch::Sender<u64>,
+    pub catalogue: watch::Sender<Arc<CatalogueFile>>,
+    /// The full-text engine, and the catalogue engine that stands in for it.
+    pub search: Search,
+    /// Performances looked up before.
+    pub performances: RwLock<HashMap<PerformanceId, Known>>,
+    /// Turns on the seats of each performance.
+    pub gates: Gates,
+    /// Seats as they were a moment ago.
+    pub recent: RecentSeats,
+    /// The seat streams of this process.
+    pub streams: Streams,
+    /// What the outbox's worker is told.
+    pub outbox: Outbox,
+    /// Raised when a performance was cancelled.
+    pub cancellations_begun: Notify,
+    /// Seats the comparison of live seats with SQL has corrected since the process began.
+    pub corrected: AtomicU64,
+    /// Orders it has undone or settled.
+    pub undone: AtomicU64,
+    /// Tells waiting requests that their order changed.
+    pub news: OrderNews,
     /// Turns true when the process is to end; streams and workers then stop.
     pub stopping: watch::Receiver<bool>,
 }
 
+/// What a coordinator is put together from; it makes the rest of its parts itself.
+pub struct Outer {
+    /// Where the time and chance come from.
+    pub world: World,
+    /// The durable truth.
+    pub db: Db,
+    /// The live state of seats.
+    pub seats: Seats,
+    /// What people search for and look at most.
+    pub rankings: Rankings,
+    /// The way to the payment service.
+    pub payments: PaymentClient,
+    /// The signing key.
+    pub keys: Keys,
+    /// The search index to begin with.
+    pub catalogue: CatalogueFile,
+    /// Turns true when the process is to end.
+    pub stopping: watch::Receiver<bool>,
+}
+
 impl Parts {
+    /// Puts them together; the error says which setting cannot be used.
+    pub fn new(config: Config, outer: Outer) -> Result<Self, String> {
+        let Outer { world, db, seats, rankings, payments, keys, catalogue, stopping } = outer;
+        let verifier =
+            AccessVerifier::from_jwks(&keys.jwks()).map_err(|e| format!("the signing key is not usable: {e}"))?;
+        Ok(Self {
+            world,
+            db,
+            seats,
+            payments,
+            rankings,
+            blocked_words: BlockedWords::load(config.blocked_words_file.as_deref())?,
+            keys,
+            tokens: KnownTokens::new(verifier),
+            regions: RegionKeys::default(),
+            mailer: Mailer::new(&config.smtp_url, config.mail_from.as_deref())?,
+            catalogue: watch::Sender::new(Arc::new(catalogue)),
+            search: Search::new(&config)?,
+            performances: RwLock::new(HashMap::new()),
+            outbox: Outbox::default(),
+            cancellations_begun: Notify::new(),
+            corrected: AtomicU64::new(0),
+            undone: AtomicU64::new(0),
+            gates: Gates::default(),
+            recent: RecentSeats::default(),
+            streams: Streams::new(config.stream_limits),
+            news: OrderNews::default(),
+            stopping,
+            config,
+        })
+    }
+
     /// The time. Everything that decides by it is told it as an argument.
     pub fn now(&self) -> Timestamp {
-        now()
+        (self.world.clock)()
     }
 
     /// Random bytes for an identifier.
     pub fn random_id(&self) -> [u8; RANDOM_BYTES] {
         let mut bytes = [0; RANDOM_BYTES];
-        fill_random(&mut bytes);
+        (self.world.random)(&mut bytes);
         bytes
-    }
-
-    /// Tells waiting requests that an order changed.
-    pub fn announce_order(&self) {
-        self.orders_changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nugul_api::catalogue::{NewEvent, PerformanceSummary};
 use nugul_catalog::import::{ImportEvent, parse_jsonl};
-use nugul_domain::{EventId, Grade, Krw, PerformanceId, Timestamp, account::Role, time::iso_date};
+use nugul_domain::{EventId, Grade, Krw, PerformanceId, Timestamp, account::Role, event::BuyerLimits, time::iso_date};
 use sqlx::Row;
 
 use crate::{
@@ -22,6 +22,12 @@ pub const DEMO_ACCOUNTS: [(&str, &str, Role); 3] = [
     ("seller@nugul.test", "너굴기획", Role::Seller),
     ("admin@nugul.test", "관리자", Role::Admin),
 ];
+
+/// Of so many events of the shipped catalogue, one opens its sales later.
+const OPENS_LATER_EVERY: usize = 9;
+/// Those sales open within so many days, at two in the afternoon as is the custom.
+const OPENS_WITHIN_DAYS: usize = 6;
+const OPENS_AT_HOUR: u8 = 14;
 
 /// Events stored in one transaction.
 const BATCH: usize = 200;
@@ -52,14 +58,22 @@ pub async fn seed(app: &App, catalogue: Option<&Path>, events: Option<u32>) -> R
     }
     let seller = seller.ok_or("no demo seller")?;
     let (mut event_count, mut performance_count) = (0, 0);
+    let now = app.now();
     for batch in imported.chunks(BATCH) {
         let mut tx = db.begin_write().await.map_err(|e| e.to_string())?;
         for import in batch {
             let (event, times) = converted(app, import)?;
+            let opens = if catalogue.is_none() { opens_at(now, event_count, &times) } else { now };
             store::insert_event(&mut tx, &event, seller).await.map_err(|e| format!("{e:?}"))?;
             for starts_at in times {
                 let id = PerformanceId::new(app.config.region, app.now(), app.random_id());
-                let p = PerformanceSummary { id, starts_at, sales_open_at: app.now() };
+                let p = PerformanceSummary {
+                    id,
+                    starts_at,
+                    sales_open_at: opens,
+                    sales_close_at: starts_at,
+                    cancelled: false,
+                };
                 store::insert_performance(&mut tx, event.summary.id, &p).await.map_err(|e| format!("{e:?}"))?;
                 performance_count += 1;
             }
@@ -69,6 +83,20 @@ pub async fn seed(app: &App, catalogue: Option<&Path>, events: Option<u32>) -> R
         tx.commit().await.map_err(|e| e.to_string())?;
     }
     Ok(format!("{event_count} events with {performance_count} performances are ready"))
+}
+
+/// When the sales of the `n`th event open: now, or in some days where its run leaves time for it.
+fn opens_at(now: Timestamp, n: usize, times: &[Timestamp]) -> Timestamp {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    if n % OPENS_LATER_EVERY != OPENS_LATER_EVERY - 1 {
+        return now;
+    }
+    let days = i64::try_from(1 + n / OPENS_LATER_EVERY % OPENS_WITHIN_DAYS).unwrap_or(1);
+    let day = now.plus_ms(days * DAY_MS).seoul();
+    let opens = day.replace_time(time::Time::MIDNIGHT).unix_timestamp() + i64::from(OPENS_AT_HOUR) * 60 * 60;
+    let opens = Timestamp::from_millis(opens * 1000);
+    // A day to buy is the least.
+    if times.iter().all(|&starts| opens.plus_ms(DAY_MS) < starts) { opens } else { now }
 }
 
 fn converted(app: &App, e: &ImportEvent) -> Result<(nugul_api::catalogue::Event, Vec<Timestamp>), String> {
@@ -88,9 +116,10 @@ fn converted(app: &App, e: &ImportEvent) -> Result<(nugul_api::catalogue::Event,
         runtime_min: e.runtime_min,
         rating: e.rating.clone(),
         grades: grades.collect(),
+        limits: BuyerLimits::default(),
     };
     let event = new_event(EventId::new(app.config.region, app.now(), app.random_id()), new).map_err(|error| {
-        let fields: Vec<_> = error.errors.iter().map(|f| format!("{} {}", f.pointer, f.detail)).collect();
+        let fields: Vec<_> = error.errors.iter().map(|f| format!("{} {}", f.pointer, f.english)).collect();
         format!("{} is refused: {}", e.title, fields.join(", "))
     })?;
     let times =

@@ -1,14 +1,16 @@
 //! What handlers take from a request, each refusal with its code and the field at fault.
 
+use std::sync::Arc;
+
 use axum::{
-    extract::{FromRequest, FromRequestParts, Path, Request},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, header, request::Parts},
 };
 use bytes::Bytes;
-use nugul_api::{Code, FieldError, headers, limits};
+use nugul_api::{Code, headers, limits};
 use nugul_domain::UserId;
 use nugul_token::{AccessClaims, TokenError};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -18,17 +20,22 @@ use crate::{
 };
 
 /// Who asks: the claims of a verified access token.
-pub struct Auth(pub AccessClaims);
+pub struct Auth(pub Arc<AccessClaims>);
 
 impl Auth {
     /// Their account.
-    pub const fn user(&self) -> UserId {
+    pub fn user(&self) -> UserId {
         self.0.sub
     }
 
     /// Where their idempotency keys live.
     pub fn scope(&self) -> Scope {
         scope_of(&self.0.sub.to_string())
+    }
+
+    /// Lets those pass who may look after the platform.
+    pub fn operates(&self) -> Result<(), ApiError> {
+        if self.0.role.may_operate() { Ok(()) } else { Err(Code::Forbidden.into()) }
     }
 }
 
@@ -45,7 +52,12 @@ impl FromRequestParts<App> for Auth {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let value = parts.headers.get(header::AUTHORIZATION).ok_or(Code::NotLoggedIn)?;
         let token = value.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")).ok_or(Code::TokenInvalid)?;
-        match app.verifier.verify(token.trim(), app.now()) {
+        let (token, now) = (token.trim(), app.now());
+        let known = match app.tokens.verify(token, now) {
+            Err(TokenError::UnknownKey(_)) => app.regions.verify(token, now),
+            known => known,
+        };
+        match known {
             Ok(claims) => Ok(Self(claims)),
             Err(TokenError::Expired) => Err(Code::TokenExpired.into()),
             Err(_) => Err(Code::TokenInvalid.into()),
@@ -87,7 +99,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Write<T> {
     }
 }
 
-/// A write without a body.
+/// A write without a body. One with a body is refused, but for an empty object: who sends fields expects them to matter.
 pub struct EmptyWrite {
     /// The idempotency key.
     pub key: String,
@@ -95,11 +107,23 @@ pub struct EmptyWrite {
     pub digest: String,
 }
 
-impl FromRequestParts<App> for EmptyWrite {
+/// No fields.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl FromRequest<App> for EmptyWrite {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
-        Ok(Self { key: idempotency_key(&parts.headers)?, digest: digest(parts, &[]) })
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let key = idempotency_key(&parts.headers)?;
+        let bytes = bytes_of(body).await?;
+        if !bytes.is_empty() {
+            parse::<Nothing>(&parts.headers, &bytes)?;
+        }
+        // An empty object says as much as no body.
+        Ok(Self { key, digest: digest(&parts, &[]) })
     }
 }
 
@@ -112,6 +136,18 @@ impl<T: std::str::FromStr + Send> FromRequestParts<App> for Id<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let Path(text) = Path::<String>::from_request_parts(parts, app).await.map_err(|_| Code::NotFound)?;
         text.parse().map(Self).map_err(|_| Code::NotFound.into())
+    }
+}
+
+/// Parameters of the address.
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Parameters<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let asked = Query::<T>::from_request_parts(parts, app).await;
+        asked.map(|Query(asked)| Self(asked)).map_err(|_| Code::InvalidParameter.into())
     }
 }
 
@@ -152,7 +188,9 @@ fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Ap
         let pointer: String =
             e.path().iter().fold(String::new(), |p, segment| format!("{p}/{}", escape(&segment.to_string())));
         let inner = e.into_inner();
-        if inner.is_data() { bad_field(pointer, &inner) } else { Code::MalformedJson.into() }
+        // A name out of a few that is no text is a mistake of syntax to serde, wherever the text is JSON all the same.
+        let is_json = inner.is_data() || serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
+        if is_json { bad_field(pointer, &inner) } else { Code::MalformedJson.into() }
     })?;
     json.end().map_err(|_| ApiError::from(Code::MalformedJson))?;
     Ok(value)
@@ -163,15 +201,16 @@ fn escape(segment: &str) -> String {
     segment.trim_matches(|c| c == '[' || c == ']').replace('~', "~0").replace('/', "~1")
 }
 
-/// Serde says which field is missing or unknown in its message alone.
+/// Serde says which field is missing or unknown in its message alone, in words that are no reader's.
 fn bad_field(pointer: String, e: &serde_json::Error) -> ApiError {
     let message = e.to_string();
-    let detail = message.split(" at line ").next().unwrap_or_default().to_owned();
-    let pointer = match detail.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-        Some(field) => format!("{pointer}/{field}"),
-        None => pointer,
-    };
-    ApiError { errors: vec![FieldError { pointer, detail }], ..Code::InvalidField.into() }
+    match message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        Some(field) => ApiError::field(format!("{pointer}/{field}"), ("필요한 항목이에요.", "This is required.")),
+        None if message.starts_with("unknown field") => {
+            ApiError::field(pointer, ("여기에는 없는 항목이에요.", "There is no such field here."))
+        }
+        None => ApiError::field(pointer, ("여기에 맞는 값이 아니에요.", "This is not a value for this field.")),
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +223,21 @@ mod tests {
         headers.insert(header::CONTENT_TYPE, "application/json; charset=utf-8".parse().unwrap());
         let e = parse::<LogIn>(&headers, body.as_bytes()).err().unwrap();
         (e.code, e.errors.first().map(|f| f.pointer.clone()).unwrap_or_default())
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_the_readers_words() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
+        for (body, korean, english) in [
+            ("{}", "필요한 항목이에요.", "This is required."),
+            (r#"{"email":1}"#, "여기에 맞는 값이 아니에요.", "This is not a value for this field."),
+            (r#"{"email":"a","password":"b","x":1}"#, "여기에는 없는 항목이에요.", "There is no such field here."),
+        ] {
+            let e = parse::<LogIn>(&headers, body.as_bytes()).err().unwrap();
+            assert_eq!(e.errors[0].to_api(nugul_api::problem::Language::Korean).detail, korean);
+            assert_eq!(e.errors[0].to_api(nugul_api::problem::Language::English).detail, english);
+        }
     }
 
     #[test]

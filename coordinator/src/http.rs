@@ -21,10 +21,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     accounts,
     app::{App, fill_random, hex},
-    catalogue,
+    catalogue, corrections,
     error::ApiError,
     extract::bytes_of,
-    holds, openapi, orders, seats, tickets,
+    holds, openapi, orders, parked, payments, performances, rankings, refunds, search, streams, tickets, trace,
 };
 
 /// How long a request may take; streams answer their first byte at once and are not bounded by it.
@@ -37,10 +37,20 @@ pub fn router(app: App) -> Router {
     let api = Router::new()
         .merge(accounts::routes::router())
         .merge(catalogue::routes::router())
-        .merge(seats::router())
+        .merge(streams::router())
         .merge(holds::routes::router())
         .merge(orders::routes::router())
-        .merge(tickets::routes::router());
+        .merge(tickets::routes::router())
+        .merge(refunds::routes::router())
+        .merge(performances::routes::router())
+        .merge(corrections::router())
+        .merge(parked::routes::router())
+        .merge(payments::history::router())
+        .merge(payments::ledger::router())
+        .merge(payments::reconciliation::router())
+        .merge(rankings::routes::router())
+        .merge(search::routes::router())
+        .merge(search::admin::router());
     Router::new()
         .nest(API, api)
         .route("/healthz", get(|| async { "ok" }))
@@ -77,7 +87,7 @@ async fn problems(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answered = tokio::time::timeout(REQUEST_TIMEOUT, async {
         match whole(request).await {
-            Ok(request) => next.run(request).await,
+            Ok(request) => trace::with(trace_id.as_str().into(), next.run(request)).await,
             Err(e) => e.into_response(),
         }
     });
@@ -104,8 +114,9 @@ async fn whole(request: Request) -> Result<Request, ApiError> {
 
 fn render(e: &ApiError, language: Language, trace_id: &str) -> Response {
     let mut problem = Problem::new(e.code, language, trace_id);
-    problem.errors.clone_from(&e.errors);
+    problem.errors = e.errors.iter().map(|fault| fault.to_api(language)).collect();
     problem.seats.clone_from(&e.seats);
+    problem.alternative.clone_from(&e.alternative);
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Json(problem)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));

@@ -41,7 +41,7 @@ impl Keys {
         Self::from_pem(&pem).map_err(|e| format!("{}: {e}", file.display()))
     }
 
-    fn from_pem(pem: &str) -> Result<Self, nugul_token::KeyError> {
+    pub(crate) fn from_pem(pem: &str) -> Result<Self, nugul_token::KeyError> {
         let signing = SigningKey::from_pem(pem)?;
         let secret = Sha256::new().chain_update("nugul digests").chain_update(pem.trim()).finalize().into();
         Ok(Self { signing, secret })

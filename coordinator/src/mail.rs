@@ -42,7 +42,15 @@ impl Mailer {
 
     /// Sends a code that proves the address. Errors do not tell the address: they go to the logs.
     pub async fn send_code(&self, to: Address, code: &str) -> Result<(), ApiError> {
-        let message = self.code_message(to, code)?;
+        self.send(self.code_message(to, code)?).await
+    }
+
+    /// Sends a text.
+    pub async fn send_text(&self, to: Address, subject: &str, text: String) -> Result<(), ApiError> {
+        self.send(self.message(to, subject, text)?).await
+    }
+
+    async fn send(&self, message: Message) -> Result<(), ApiError> {
         match tokio::time::timeout(SEND_TIMEOUT, self.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(e)) => Err(ApiError::unavailable(format_args!("mail: {}", told(&e)))),
@@ -56,10 +64,14 @@ impl Mailer {
             "안녕하세요, 너굴티켓이에요.\r\n\r\n인증 코드: {code}\r\n\r\n{minutes}분 안에 가입 화면에 입력해 주세요.\r\n\
              이 코드를 다른 사람에게 알려 주지 마세요. 직접 요청하지 않으셨다면 이 메일은 지우셔도 돼요.\r\n"
         );
+        self.message(to, "[너굴티켓] 이메일 인증 코드", body)
+    }
+
+    fn message(&self, to: Address, subject: &str, body: String) -> Result<Message, ApiError> {
         Message::builder()
             .from(self.sender.clone())
             .to(Mailbox::new(None, to))
-            .subject("[너굴티켓] 이메일 인증 코드")
+            .subject(subject)
             .header(ContentType::TEXT_PLAIN)
             .body(body)
             .map_err(|e| ApiError::internal(format_args!("mail: {e}")))

@@ -1,30 +1,25 @@
 //! The coordinator as a process: settings, start, stop.
 
-use std::{collections::HashMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
-use nugul_coordination::Seats;
+use nugul_coordination::{Seats, rankings::Rankings};
 use nugul_coordinator::{
-    accounts,
-    app::{App, Parts, now},
-    catalogue::{CatalogueFile, index},
-    config::{Config, SETTINGS},
+    app::{App, Outer, Parts, World},
+    catalogue::{CatalogueFile, index, words::Known},
+    config::{self, Config, SETTINGS},
     db::Db,
     demo, http,
     keys::Keys,
-    mail::Mailer,
     metrics, orders, outbox,
     payments::{self, PaymentClient},
-    seats,
+    performances,
+    rankings::blocked,
+    reconcile, region_keys, search, seats,
+    serve::serve,
+    tidy,
 };
-use nugul_token::AccessVerifier;
-use tokio::{
-    net::TcpListener,
-    signal::unix::SignalKind,
-    sync::{Notify, RwLock, watch},
-};
-
-/// How long requests under way may take after the order to stop.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
+use nugul_program::{STOP_WITHIN, Settings};
+use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch};
 
 const USAGE: &str = "\
 nugul-coordinator                     runs the coordinator
@@ -33,7 +28,7 @@ nugul-coordinator seed-demo [--catalogue FILE] [--events N]
 nugul-coordinator --check-config      says whether the settings are valid
 nugul-coordinator --help              says this
 
-Settings, from the environment:
+Settings, from the environment or a file:
 ";
 
 #[tokio::main]
@@ -41,10 +36,13 @@ async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["--help" | "-h"] => {
-            println!("{USAGE}{SETTINGS}");
+            println!("{USAGE}{SETTINGS}\n{}\n\n{}", nugul_program::SETTINGS_HELP, nugul_program::stop_help());
             return ExitCode::SUCCESS;
         }
-        ["--check-config"] => settings().map(|_| println!("the settings are valid")),
+        ["--check-config"] => {
+            use_ring();
+            settings().and_then(|config| config::check(&config)).map(|()| println!("the settings are valid"))
+        }
         ["seed-demo", rest @ ..] => seed(rest).await,
         [] => run().await,
         other => Err(format!("unknown arguments: {}; see --help", other.join(" "))),
@@ -59,9 +57,8 @@ async fn main() -> ExitCode {
 }
 
 fn settings() -> Result<Config, String> {
-    let config = Config::read(|name| std::env::var(name).ok())?;
-    std::fs::create_dir_all(&config.data).map_err(|e| format!("{} cannot be made: {e}", config.data.display()))?;
-    Ok(config)
+    let settings = Settings::load()?;
+    Config::read(|name| settings.get(name))
 }
 
 async fn seed(arguments: &[&str]) -> Result<(), String> {
@@ -83,31 +80,35 @@ async fn seed(arguments: &[&str]) -> Result<(), String> {
 }
 
 async fn run() -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("NUGUL_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let settings = Settings::load()?;
+    nugul_program::logs(settings.get("NUGUL_LOG").as_deref().unwrap_or("info"))?;
     use_ring();
 
-    let config = settings()?;
+    let config = Config::read(|name| settings.get(name))?;
     let listener =
         TcpListener::bind(config.listen).await.map_err(|e| format!("{} cannot be listened on: {e}", config.listen))?;
     let (stop, stopping) = watch::channel(false);
-    let payment = PaymentClient::new(&config)?;
     let app = assemble(config, stopping).await?;
     let workers = [
-        tokio::spawn(outbox::deliver(app.clone(), payment.clone())),
-        tokio::spawn(payments::watch_results(app.clone(), payment)),
+        tokio::spawn(outbox::deliver(app.clone())),
+        tokio::spawn(payments::watch_results(app.clone())),
         tokio::spawn(seats::expire_holds(app.clone())),
         tokio::spawn(orders::service::expire_orders(app.clone())),
+        tokio::spawn(performances::cancellation::carry_out(app.clone())),
+        tokio::spawn(reconcile::keep_right(app.clone())),
         tokio::spawn(index::keep_fresh(app.clone())),
-        tokio::spawn(accounts::keep_tidy(app.clone())),
+        tokio::spawn(region_keys::keep_fresh(app.clone())),
+        tokio::spawn(search::feed::deliver(app.clone())),
+        tokio::spawn(search::keeper::carry_out(app.clone())),
+        tokio::spawn(tidy::keep_tidy(app.clone())),
+        tokio::spawn(blocked::follow(app.clone())),
     ];
     if let Some(address) = app.config.metrics_listen {
         let listener = TcpListener::bind(address).await.map_err(|e| format!("{address} cannot be listened on: {e}"))?;
         tokio::spawn(axum::serve(listener, metrics::router(app.clone())).into_future());
     }
     tracing::info!(listen = %app.config.listen, region = app.config.region.0, "ready");
-    let serving = axum::serve(listener, http::router(app)).with_graceful_shutdown(stopped(stop));
-    serving.await.map_err(|e| format!("serving ended: {e}"))?;
+    serve(listener, http::router(app), stopped(stop)).await;
     for worker in workers {
         // A worker that does not end in time is ended with the process; its work is in the database.
         let _ = tokio::time::timeout(STOP_WITHIN, worker).await;
@@ -122,29 +123,24 @@ fn use_ring() {
 }
 
 async fn assemble(config: Config, stopping: watch::Receiver<bool>) -> Result<App, String> {
+    let world = World::system();
+    std::fs::create_dir_all(&config.data).map_err(|e| format!("{} cannot be made: {e}", config.data.display()))?;
     let db = Db::open(config.mysql_url.as_deref(), &config.data).await?;
     let seats = match &config.redis_url {
         Some(url) => Seats::redis(url).await.map_err(|e| format!("Redis does not answer: {e}"))?,
-        None => Seats::memory(Arc::new(now)),
+        None => Seats::memory(world.clock.clone()),
+    };
+    let rankings = match &config.redis_url {
+        Some(url) => Rankings::redis(url).await.map_err(|e| format!("Redis does not answer: {e}"))?,
+        None => Rankings::memory(),
     };
     let keys = Keys::load(&config.signing_key_file)?;
-    let verifier =
-        AccessVerifier::from_jwks(&keys.jwks()).map_err(|e| format!("the signing key is not usable: {e}"))?;
-    let mailer = Mailer::new(&config.smtp_url, config.mail_from.as_deref())?;
-    let catalogue = CatalogueFile::build(&db, now()).await.map_err(|e| e.context.unwrap_or_default())?;
-    Ok(Arc::new(Parts {
-        db,
-        seats,
-        keys,
-        verifier,
-        mailer,
-        catalogue: watch::Sender::new(Arc::new(catalogue)),
-        performances: RwLock::new(HashMap::new()),
-        outbox_filled: Notify::new(),
-        orders_changed: watch::Sender::new(0),
-        stopping,
-        config,
-    }))
+    let words = Arc::new(Known::read(config.search_words.as_deref())?);
+    let catalogue =
+        CatalogueFile::build(&db, (world.clock)(), words).await.map_err(|e| e.context.unwrap_or_default())?;
+    let payments = PaymentClient::new(&config)?;
+    let outer = Outer { world, db, seats, rankings, payments, keys, catalogue, stopping };
+    Parts::new(config, outer).map(Arc::new)
 }
 
 /// Waits for SIGTERM or Ctrl-C, then tells streams and workers to end and bounds the wait for the rest.

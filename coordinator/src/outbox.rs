@@ -1,163 +1,448 @@
 //! Messages owed to others, written in the transaction they tell about and delivered at least once, in order per order.
 //!
-//! Every receiver takes a repeated message as one: the payment service by request id and order, the seats by state.
+//! Whoever delivers a message has a short lease of it, renewed while it is on its way: other replicas leave it alone, and take
+//! it over when its process has died. A message that waits for no earlier one is handed over in memory when its transaction
+//! has committed, with its lease; all others are found in the table.
+//!
+//! Every receiver takes a repeated message as one: the payment service by request id and order, the seats by state. Each has
+//! a lane of its own: one that hangs keeps none of the others waiting.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use nugul_domain::{Krw, OrderId, SeatState, Timestamp, UserId};
-use serde::{Deserialize, Serialize};
-use sqlx::Row;
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use nugul_domain::{OrderId, SeatState, UserId, order::OrderEvent};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     app::{App, Parts, hex},
-    db::Tx,
+    db::{Tx, marks, padded, pieces, rows},
     error::ApiError,
-    orders,
-    payments::PaymentClient,
+    messages::{Lane, Message},
+    notices::{self, Notice},
+    orders::outcome::{self, Outcome},
+    parked::store::{self as parked, Source},
+    payments::client::Delivery,
+    rankings, trace,
 };
 
-/// Messages taken in one go.
-const BATCH: i64 = 64;
 /// How often the outbox is looked at when nobody rings.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Two looks are at least so far apart: what comes meanwhile shares the next.
+const LOOKS_APART: Duration = Duration::from_millis(10);
+/// How long others leave a message alone that is on its way, in milliseconds; it is also how long it waits when its process
+/// has died.
+pub const LEASE_MS: i64 = 5_000;
+/// How often the lease of what is on its way is renewed.
+const RENEW_EVERY: Duration = Duration::from_millis(1_500);
+/// Messages handed over in memory and not yet on their way. What comes when there are more is found in the table.
+const HANDED_MAX: usize = 2_000;
 /// The pause after the first failure, doubled with each further one.
 const PAUSE_FIRST_MS: i64 = 200;
 /// The longest pause.
 const PAUSE_MAX_MS: i64 = 10_000;
+/// What a buyer reads whose confirmation the payment service will not hear of.
+const NOT_PAYABLE: &str = "결제 정보를 확인할 수 없어서 결제하지 않았어요.";
 
-/// What is owed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Message {
-    /// The payment service is to know the order and its amount.
-    Prepare {
-        /// The buyer.
-        user_id: UserId,
-        /// What it costs.
-        amount_krw: Krw,
-        /// What the payment page calls it.
-        order_name: String,
-        /// Until when it can be paid.
-        expires_at: Timestamp,
-    },
-    /// The payment service is to take the money.
-    Confirm {
-        /// Toss's key.
-        payment_key: String,
-        /// What it costs.
-        amount_krw: Krw,
-    },
-    /// The payment service is to give the money back.
-    Cancel {
-        /// Why.
-        reason: String,
-    },
-    /// The live state is to show what became of the seats.
-    Settle {
-        /// Sold, or available again.
-        state: SeatState,
-    },
+/// What the worker is told in memory.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Raised when a row was put into the table, or handed over.
+    pub filled: Notify,
+    handed: Mutex<VecDeque<Owed>>,
 }
 
-/// Puts a message into the outbox.
+impl Outbox {
+    fn handed(&self) -> std::sync::MutexGuard<'_, VecDeque<Owed>> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands over what was put with a lease, once its transaction has committed.
+    pub fn hand_over(&self, owed: Vec<Owed>) {
+        self.handed().extend(owed);
+        self.filled.notify_one();
+    }
+}
+
+/// A message to be put with others.
+#[derive(Debug)]
+pub struct New {
+    /// What it is in order of, and its place there.
+    pub in_order_of: Vec<u8>,
+    /// Counted from 1.
+    pub place: i64,
+    /// Whether every earlier one has been delivered.
+    pub is_next: bool,
+    /// The message.
+    pub message: Message,
+}
+
+/// Puts messages whose places are known into the outbox. Gives those that are to be handed over after the commit.
+pub async fn put_all(app: &Parts, tx: &mut Tx, new: &[New]) -> Result<Vec<Owed>, ApiError> {
+    let (now, trace_id) = (app.now(), trace::current().to_string());
+    let room = HANDED_MAX.saturating_sub(app.outbox.handed().len());
+    let mut owed = Vec::with_capacity(new.len());
+    for piece in pieces(&new) {
+        let sql = format!(
+            "INSERT INTO outbox (id, order_id, body, created_at, attempts, next_at, lane, trace_id, place) VALUES {}",
+            rows(piece.len(), 9)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for one in piece {
+            let id = OrderId::new(app.config.region, now, app.random_id()).to_bytes();
+            let is_handed = one.is_next && owed.len() < room;
+            query = query
+                .bind(id.clone())
+                .bind(one.in_order_of.clone())
+                .bind(serde_json::to_string(&one.message)?)
+                .bind(now.as_millis())
+                .bind(0i64)
+                .bind(now.as_millis() + if is_handed { LEASE_MS } else { 0 })
+                .bind(one.message.lane() as i64)
+                .bind(trace_id.clone())
+                .bind(one.place);
+            if is_handed {
+                let order = OrderId::from_bytes(&one.in_order_of)?;
+                let (message, trace_id) = (one.message.clone(), trace_id.clone());
+                owed.push(Owed { id, order, message, attempts: 0, trace_id });
+            }
+        }
+        query.execute(&mut **tx).await?;
+    }
+    Ok(owed)
+}
+
+/// The last place of each order that has messages, and whether all of them have been delivered.
+pub async fn places(tx: &mut Tx, orders: &[OrderId]) -> Result<HashMap<Vec<u8>, (i64, bool)>, ApiError> {
+    let orders = padded(orders);
+    let sql = format!(
+        "SELECT order_id, MAX(place) AS place, COUNT(*) - COUNT(done_at) AS owed FROM outbox WHERE order_id IN {} \
+         GROUP BY order_id",
+        marks(orders.len())
+    );
+    let query = sqlx::query(AssertSqlSafe(sql));
+    let query = orders.iter().fold(query, |query, order| query.bind(order.to_bytes()));
+    let rows = query.fetch_all(&mut **tx).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get("order_id")?, (row.try_get("place")?, row.try_get::<i64, _>("owed")? == 0))))
+        .collect()
+}
+
+/// Puts a message into the outbox, behind those of the same order.
 pub async fn put(app: &Parts, tx: &mut Tx, order: OrderId, message: &Message) -> Result<(), ApiError> {
     let now = app.now();
-    // An id of the same kind as everything else: sorted by time, so the outbox is read in order.
+    // Seats do not wait until the payment service is back: their messages are in order among themselves.
+    let in_order_of = match message {
+        Message::Settle { hold, .. } => hold.to_bytes(),
+        _ => order.to_bytes(),
+    };
     let id = OrderId::new(app.config.region, now, app.random_id());
-    sqlx::query("INSERT INTO outbox (id, order_id, body, created_at, attempts, next_at) VALUES (?, ?, ?, ?, 0, ?)")
-        .bind(id.to_bytes())
-        .bind(order.to_bytes())
-        .bind(serde_json::to_string(message)?)
-        .bind(now.as_millis())
-        .bind(now.as_millis())
-        .execute(&mut **tx)
-        .await?;
+    // Clocks of replicas differ: the place is counted. Whoever puts a message about an order has changed that order in the
+    // same transaction, so that two do not count at once.
+    sqlx::query(
+        "INSERT INTO outbox (id, order_id, body, created_at, attempts, next_at, lane, trace_id, place) \
+         SELECT ?, ?, ?, ?, 0, ?, ?, ?, COALESCE(MAX(place), 0) + 1 FROM outbox WHERE order_id = ?",
+    )
+    .bind(id.to_bytes())
+    .bind(in_order_of.clone())
+    .bind(serde_json::to_string(message)?)
+    .bind(now.as_millis())
+    .bind(now.as_millis())
+    .bind(message.lane() as i64)
+    .bind(trace::current().to_string())
+    .bind(in_order_of)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
-/// Delivers what is due, until the process stops.
-pub async fn deliver(app: App, payment: PaymentClient) {
+/// Puts a notice to a person into the outbox. It waits for nothing and nothing waits for it.
+pub async fn tell(app: &Parts, tx: &mut Tx, user: UserId, notice: Notice) -> Result<(), ApiError> {
+    let about = OrderId::new(app.config.region, app.now(), app.random_id());
+    put(app, tx, about, &Message::Tell { user, notice }).await
+}
+
+/// Delivers what is due, until the process stops. A message that takes long keeps only the later ones of its own order
+/// waiting, and a receiver that takes long only its own lane.
+pub async fn deliver(app: App) {
     let mut stopping = app.stopping.clone();
+    let mut under_way = FuturesUnordered::new();
+    let mut ids: HashMap<Vec<u8>, (Lane, Instant)> = HashMap::new();
+    if let Err(e) = take_all_over(&app).await {
+        tracing::warn!(context = e.context, "what the process before this one had on its way waits for its lease");
+    }
+    let (mut wanted, mut looked, mut renewed) = (true, None::<Instant>, Instant::now());
     loop {
-        match deliver_batch(&app, &payment).await {
-            Ok(more) if more => continue,
-            Ok(_) => {}
-            Err(e) => tracing::warn!(context = e.context, "the outbox could not be read"),
+        let begin = |owed: Owed, lane: Lane, ids: &mut HashMap<_, _>| {
+            let known = ids.insert(owed.id.clone(), (lane, Instant::now()));
+            known.is_none().then(|| send(&app, owed))
+        };
+        let room = |ids: &HashMap<Vec<u8>, (Lane, Instant)>, lane: Lane| {
+            lane.at_once().saturating_sub(ids.values().filter(|(of, _)| *of == lane).count())
+        };
+        let handed: Vec<Owed> = app.outbox.handed().drain(..).collect();
+        for owed in handed {
+            let lane = owed.message.lane();
+            // What there is no room for is found in the table when its lease has ended.
+            if room(&ids, lane) > 0 {
+                under_way.extend(begin(owed, lane, &mut ids));
+            }
         }
+        let earliest = looked.map_or_else(Instant::now, |at| at + LOOKS_APART);
+        if wanted && Instant::now() >= earliest {
+            (wanted, looked) = (false, Some(Instant::now()));
+            for lane in Lane::ALL {
+                match due_in(&app, lane, room(&ids, lane)).await {
+                    Ok(owed) => under_way.extend(owed.into_iter().filter_map(|owed| begin(owed, lane, &mut ids))),
+                    Err(e) => tracing::warn!(context = e.context, "the outbox could not be read"),
+                }
+            }
+        }
+        if renewed.elapsed() >= RENEW_EVERY {
+            renewed = Instant::now();
+            let old = ids.iter().filter(|(_, (_, since))| since.elapsed() >= RENEW_EVERY);
+            if let Err(e) = renew(&app, old.map(|(id, _)| id.clone()).collect()).await {
+                tracing::warn!(context = e.context, "leases could not be renewed; another replica may deliver, too");
+            }
+        }
+        let wake_at = match looked {
+            Some(at) if wanted => at + LOOKS_APART,
+            Some(at) => at + LOOK_EVERY,
+            None => Instant::now(),
+        };
         tokio::select! {
-            () = app.outbox_filled.notified() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            Some(first) = under_way.next() => {
+                // What is there by now shares one durable write.
+                let mut sent = vec![first];
+                while let Some(Some(more)) = under_way.next().now_or_never() {
+                    sent.push(more);
+                }
+                for s in &sent {
+                    ids.remove(&s.owed.id);
+                }
+                if let Err(e) = note(&app, sent).await {
+                    tracing::warn!(context = e.context, "what was delivered could not be noted; it is delivered again");
+                }
+                wanted = true;
+            }
+            () = app.outbox.filled.notified() => wanted = true,
+            () = tokio::time::sleep_until(wake_at) => wanted = true,
             _ = stopping.changed() => return,
         }
     }
 }
 
-struct Owed {
+/// With SQLite no other process can have anything on its way: nothing waits for the lease of the one before.
+async fn take_all_over(app: &Parts) -> Result<(), ApiError> {
+    if app.db.is_sqlite() {
+        let now = app.now().as_millis();
+        let text = "UPDATE outbox SET next_at = ? WHERE done_at IS NULL AND next_at > ?";
+        sqlx::query(text).bind(now).bind(now).execute(app.db.writes()).await?;
+    }
+    Ok(())
+}
+
+/// A message that is owed.
+#[derive(Debug)]
+pub struct Owed {
     id: Vec<u8>,
     order: OrderId,
     message: Message,
     attempts: i64,
-    due: bool,
+    trace_id: String,
 }
 
-async fn deliver_batch(app: &App, payment: &PaymentClient) -> Result<bool, ApiError> {
+/// A message with what came of sending it.
+struct Sent {
+    owed: Owed,
+    result: Result<(), String>,
+}
+
+/// The messages that are due now: the first of each order, for later ones wait for it. Others leave them alone for a while.
+pub async fn due(app: &Parts) -> Result<Vec<Owed>, ApiError> {
+    let mut owed: Vec<Owed> = app.outbox.handed().drain(..).collect();
+    for lane in Lane::ALL {
+        owed.extend(due_in(app, lane, lane.at_once()).await?);
+    }
+    Ok(owed)
+}
+
+/// The same of one lane, as many as it has room for.
+async fn due_in(app: &Parts, lane: Lane, room: usize) -> Result<Vec<Owed>, ApiError> {
+    if room == 0 {
+        return Ok(Vec::new());
+    }
+    let room = i64::try_from(room).map_err(ApiError::internal)?;
     let now = app.now().as_millis();
-    let rows = sqlx::query("SELECT id, order_id, body, attempts, next_at FROM outbox WHERE done_at IS NULL ORDER BY created_at, id LIMIT ?")
-        .bind(BATCH)
-        .fetch_all(app.db.pool())
-        .await?;
+    // Most looks find nothing, and cost one statement.
+    let found = sqlx::query(
+        "SELECT id FROM outbox o WHERE lane = ? AND done_at IS NULL AND next_at <= ? \
+         AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.order_id = o.order_id AND e.done_at IS NULL \
+         AND (e.place < o.place OR (e.place = o.place AND e.id < o.id))) ORDER BY next_at, id LIMIT ?",
+    );
+    let found = found.bind(lane as i64).bind(now).bind(room).fetch_all(app.db.pool()).await?;
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = padded(&found.iter().map(|row| row.try_get("id")).collect::<Result<Vec<Vec<u8>>, _>>()?);
+    // What another replica takes in this moment is its.
+    let sql = format!(
+        "SELECT id, order_id, body, attempts, trace_id FROM outbox WHERE done_at IS NULL AND next_at <= ? AND id IN {}{}",
+        marks(found.len()),
+        app.db.either(" FOR UPDATE SKIP LOCKED", "")
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(now);
+    for id in found {
+        query = query.bind(id);
+    }
+    let mut tx = app.db.begin_write().await?;
+    let rows = query.fetch_all(&mut *tx).await?;
+    let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<Vec<u8>>, _>>()?;
+    lease(&mut tx, &ids, now).await?;
+    tx.commit().await?;
     let mut owed = Vec::with_capacity(rows.len());
     for row in &rows {
-        owed.push(Owed {
-            id: row.try_get("id")?,
-            order: OrderId::from_bytes(&row.try_get::<Vec<u8>, _>("order_id")?)?,
-            message: serde_json::from_str(&row.try_get::<String, _>("body")?)?,
-            attempts: row.try_get("attempts")?,
-            due: row.try_get::<i64, _>("next_at")? <= now,
-        });
-    }
-    // The first message of each order; later ones wait for it.
-    let mut seen = HashSet::new();
-    owed.retain(|o| seen.insert(o.order) && o.due);
-    let delivered =
-        futures_util::future::join_all(owed.iter().map(|o| async move { (o, send(app, payment, o).await) })).await;
-    let mut any = false;
-    for (o, result) in delivered {
-        let now = app.now().as_millis();
-        match result {
-            Ok(()) => {
-                any = true;
-                sqlx::query("UPDATE outbox SET done_at = ? WHERE id = ?")
-                    .bind(now)
-                    .bind(o.id.clone())
-                    .execute(app.db.pool())
-                    .await?;
-            }
-            Err(reason) => {
-                let doubled = PAUSE_FIRST_MS.saturating_mul(1 << o.attempts.clamp(0, 16));
-                tracing::warn!(order = %o.order, attempts = o.attempts + 1, "a message is not delivered yet: {reason}");
-                sqlx::query("UPDATE outbox SET attempts = attempts + 1, next_at = ? WHERE id = ?")
-                    .bind(now + doubled.min(PAUSE_MAX_MS))
-                    .bind(o.id.clone())
-                    .execute(app.db.pool())
-                    .await?;
-            }
+        match read(row) {
+            Ok(message) => owed.push(message),
+            // What cannot be read will not be readable later: it keeps nobody waiting.
+            Err(e) => park(app, row, &e.context.unwrap_or_default()).await?,
         }
     }
-    Ok(any)
+    Ok(owed)
 }
 
-async fn send(app: &App, payment: &PaymentClient, owed: &Owed) -> Result<(), String> {
-    let request_id = hex(&owed.id);
-    match &owed.message {
-        Message::Settle { state } => settle(app, owed.order, *state).await.map_err(|e| e.context.unwrap_or_default()),
-        other => payment.deliver(&request_id, owed.order, other).await,
+async fn lease(tx: &mut Tx, ids: &[Vec<u8>], now: i64) -> Result<(), ApiError> {
+    if ids.is_empty() {
+        return Ok(());
     }
+    let ids = padded(ids);
+    let sql = format!("UPDATE outbox SET next_at = ? WHERE done_at IS NULL AND id IN {}", marks(ids.len()));
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(now + LEASE_MS);
+    ids.iter().fold(query, |query, id| query.bind(id.clone())).execute(&mut **tx).await?;
+    Ok(())
 }
 
-async fn settle(app: &App, id: OrderId, state: SeatState) -> Result<(), ApiError> {
-    let Some(order) = orders::store::find(&app.db, id).await? else { return Ok(()) };
-    let seats: Vec<_> = orders::store::lines(&app.db, id).await?.iter().map(|l| l.seat).collect();
-    crate::on_seats!(app, order.performance, app.seats.settle(order.performance, order.hold, &seats, state))?;
+async fn renew(app: &Parts, ids: Vec<Vec<u8>>) -> Result<(), ApiError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut tx = app.db.begin_write().await?;
+    lease(&mut tx, &ids, app.now().as_millis()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn read(row: &AnyRow) -> Result<Owed, ApiError> {
+    Ok(Owed {
+        id: row.try_get("id")?,
+        order: OrderId::from_bytes(&row.try_get::<Vec<u8>, _>("order_id")?)?,
+        message: serde_json::from_str(&row.try_get::<String, _>("body")?)?,
+        attempts: row.try_get("attempts")?,
+        trace_id: row.try_get("trace_id")?,
+    })
+}
+
+async fn park(app: &Parts, row: &AnyRow, reason: &str) -> Result<(), ApiError> {
+    let (id, about): (Vec<u8>, Vec<u8>) = (row.try_get("id")?, row.try_get("order_id")?);
+    let mut tx = app.db.begin_write().await?;
+    parked::park(app, &mut tx, Source::Outbox, &hex(&id), &about, reason).await?;
+    sqlx::query("UPDATE outbox SET done_at = ? WHERE id = ?")
+        .bind(app.now().as_millis())
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Delivers one message and notes it, or when to try again. True where it was delivered.
+pub async fn deliver_one(app: &App, owed: Owed) -> Result<bool, ApiError> {
+    let sent = send(app, owed).await;
+    nugul_points::point("outbox.sent").await;
+    let delivered = sent.result.is_ok();
+    note(app, vec![sent]).await?;
+    Ok(delivered)
+}
+
+async fn note(app: &App, sent: Vec<Sent>) -> Result<(), ApiError> {
+    let mut done = Vec::with_capacity(sent.len());
+    for Sent { owed, result } in sent {
+        let Err(reason) = result else {
+            done.push(owed.id);
+            continue;
+        };
+        let doubled = PAUSE_FIRST_MS.saturating_mul(1 << owed.attempts.clamp(0, 16));
+        let (attempts, trace_id) = (owed.attempts + 1, &owed.trace_id);
+        tracing::warn!(order = %owed.order, attempts, trace_id, "a message is not delivered yet: {reason}");
+        sqlx::query("UPDATE outbox SET attempts = attempts + 1, next_at = ? WHERE id = ?")
+            .bind(app.now().as_millis() + doubled.min(PAUSE_MAX_MS))
+            .bind(owed.id)
+            .execute(app.db.writes())
+            .await?;
+    }
+    mark_done(app, done).await
+}
+
+/// One durable write for all that were delivered together. Should it fail, they are delivered again, which does no harm.
+async fn mark_done(app: &App, ids: Vec<Vec<u8>>) -> Result<(), ApiError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let ids = padded(&ids);
+    let sql = format!("UPDATE outbox SET done_at = ? WHERE id IN {}", marks(ids.len()));
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(app.now().as_millis());
+    for id in ids {
+        query = query.bind(id);
+    }
+    query.execute(app.db.writes()).await?;
+    Ok(())
+}
+
+fn told(e: ApiError) -> String {
+    e.context.unwrap_or_else(|| e.code.as_str().to_owned())
+}
+
+async fn send(app: &App, owed: Owed) -> Sent {
+    let request_id = hex(&owed.id);
+    let result = match &owed.message {
+        Message::Settle { performance, order, hold, user, seats, state } => {
+            let settled = async {
+                let settle = || app.seats.settle(*performance, *hold, *order, *user, seats, *state);
+                crate::on_seats!(app, *performance, settle())?;
+                if *state == SeatState::Sold {
+                    rankings::service::booked(app, *order, *performance, *user).await;
+                }
+                Ok::<_, ApiError>(())
+            };
+            settled.await.map_err(told)
+        }
+        Message::Tell { user, notice } => notices::send(app, *user, notice).await.map_err(told),
+        other => match app.payments.deliver(&request_id, &owed.trace_id, owed.order, other).await {
+            Ok(Delivery::Taken) => Ok(()),
+            Ok(Delivery::Refused { reason, nothing_was_done }) => {
+                refused(app, &owed, &reason, nothing_was_done).await.map_err(told)
+            }
+            Err(e) => Err(e),
+        },
+    };
+    Sent { owed, result }
+}
+
+/// The payment service will never take a command: a person is shown it, and an order that waited for its confirmation ends
+/// at once, so that its seats wait for nothing.
+async fn refused(app: &App, owed: &Owed, reason: &str, nothing_was_done: bool) -> Result<(), ApiError> {
+    let mut tx = app.db.begin_write().await?;
+    if nothing_was_done && matches!(owed.message, Message::Confirm { .. }) {
+        let outcome = Outcome { event: OrderEvent::Declined, message: NOT_PAYABLE, request_id: "" };
+        outcome::apply(app, &mut tx, owed.order, outcome).await?;
+    }
+    parked::park(app, &mut tx, Source::Outbox, &hex(&owed.id), &owed.order.to_bytes(), reason).await?;
+    tx.commit().await?;
+    app.outbox.filled.notify_one();
+    app.news.announce(owed.order);
     Ok(())
 }

@@ -1,36 +1,30 @@
-//! Seats of a performance: the bridge from their live state to SQL, the snapshot and the event stream.
+//! Seats of a performance: the bridge from their live state to SQL.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use axum::{
-    Json, Router,
-    body::Body,
-    extract::State,
-    http::{HeaderMap, header},
-    response::{IntoResponse, Response},
-    routing::get,
-};
-use bytes::Bytes;
-use nugul_api::{
-    headers::LAST_EVENT_ID,
-    seats::{HEARTBEAT, HEARTBEAT_MS, RETRY_MS, SeatChanges, SeatSnapshot},
-};
-use nugul_coordination::Error;
 use nugul_domain::{
-    PerformanceId, SeatIndex,
-    seat_book::{Claim, Snapshot},
+    HoldId, OrderId, PerformanceId, SeatIndex, SeatState, Timestamp, UserId,
+    seat_book::{Claim, Load, Snapshot},
 };
 use sqlx::Row;
 
 use crate::{
     app::{App, Parts},
-    catalogue::{service::performance, store::PerformanceInfo},
+    catalogue::{
+        service::performance,
+        store::{self, PerformanceInfo},
+    },
     error::ApiError,
-    extract::Id,
 };
 
-/// Changes within this time go out as one frame.
-const TICK: Duration = Duration::from_millis(25);
+/// How old seats may be that suggestions are made from, in milliseconds.
+const RECENT_MS: i64 = 100;
+/// Performances whose recent seats are kept before old ones are let go.
+const RECENT_MAX: usize = 64;
 /// How often due holds are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 
@@ -49,33 +43,73 @@ macro_rules! on_seats {
     };
 }
 
-/// The routes, below `/api/v1`.
-pub fn router() -> Router<App> {
-    Router::new().route("/performances/{id}/seats", get(snapshot)).route("/performances/{id}/stream", get(stream))
-}
-
 /// Loads the live state of a performance from what SQL knows.
 pub async fn load(app: &Parts, id: PerformanceId) -> Result<(), ApiError> {
+    Ok(app.seats.load(id, known(app, id).await?).await?)
+}
+
+/// What SQL knows of a performance's seats.
+pub async fn known(app: &Parts, id: PerformanceId) -> Result<Load, ApiError> {
     let info = performance(app, id).await?;
-    let rows = sqlx::query("SELECT seat, fence, order_id, sold FROM seat_claims WHERE performance_id = ?")
-        .bind(id.to_bytes())
-        .fetch_all(app.db.pool())
-        .await?;
-    let (mut claims, mut fence_floor) = (Vec::new(), 0i64);
+    let rows = sqlx::query(
+        "SELECT c.seat, c.fence, c.sold, c.order_id, o.hold_id, o.user_id \
+         FROM seat_claims c LEFT JOIN orders o ON o.id = c.order_id WHERE c.performance_id = ?",
+    )
+    .bind(id.to_bytes())
+    .fetch_all(app.db.pool())
+    .await?;
+    let mut load = Load { seat_count: info.map.seat_count(), ..Load::default() };
     for row in &rows {
-        fence_floor = fence_floor.max(row.try_get("fence")?);
-        if row.try_get::<Option<Vec<u8>>, _>("order_id")?.is_some() {
-            let seat = SeatIndex::try_from(row.try_get::<i64, _>("seat")?).map_err(ApiError::internal)?;
-            claims.push(Claim { seat, sold: row.try_get::<i64, _>("sold")? == 1 });
-        }
+        let fence = row.try_get("fence")?;
+        load.fence_floor = load.fence_floor.max(fence);
+        let Some(order) = row.try_get::<Option<Vec<u8>>, _>("order_id")? else { continue };
+        load.claims.push(Claim {
+            seat: SeatIndex::try_from(row.try_get::<i64, _>("seat")?).map_err(ApiError::internal)?,
+            sold: row.try_get::<i64, _>("sold")? == 1,
+            order: OrderId::from_bytes(&order)?,
+            hold: HoldId::from_bytes(&row.try_get::<Vec<u8>, _>("hold_id")?)?,
+            user: UserId::from_bytes(&row.try_get::<Vec<u8>, _>("user_id")?)?,
+            fence,
+        });
     }
-    Ok(app.seats.load(id, info.map.seat_count(), &claims, fence_floor).await?)
+    // Nothing of a cancelled performance is for sale.
+    load.blocked =
+        if info.summary.cancelled { (0..load.seat_count).collect() } else { store::blocked_seats(&app.db, id).await? };
+    Ok(load)
 }
 
 /// The seats' state now.
 pub async fn current(app: &Parts, info: &PerformanceInfo) -> Result<Snapshot, ApiError> {
     let id = info.summary.id;
     Ok(on_seats!(app, id, app.seats.snapshot(id))?)
+}
+
+/// When seats were read, and they, where any was free.
+type Recent = (Timestamp, Option<Arc<Snapshot>>);
+
+/// Seats as they were up to [`RECENT_MS`] ago: good enough to suggest by, and read once for a whole crowd.
+#[derive(Debug, Default)]
+pub struct RecentSeats {
+    seats: Mutex<HashMap<PerformanceId, Recent>>,
+}
+
+/// The seats as they are or were a moment ago; nothing where none was free.
+pub async fn recent(app: &Parts, info: &PerformanceInfo) -> Result<Option<Arc<Snapshot>>, ApiError> {
+    let (id, now) = (info.summary.id, app.now());
+    let known = app.recent.seats.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+    if let Some((read_at, seats)) = known
+        && now < read_at.plus_ms(RECENT_MS)
+    {
+        return Ok(seats);
+    }
+    let seats = current(app, info).await?;
+    let seats = seats.seats.contains(&SeatState::Available).then(|| Arc::new(seats));
+    let mut all = app.recent.seats.lock().unwrap_or_else(PoisonError::into_inner);
+    if all.len() >= RECENT_MAX {
+        all.retain(|_, (read_at, _)| now < read_at.plus_ms(RECENT_MS));
+    }
+    all.insert(id, (now, seats.clone()));
+    Ok(seats)
 }
 
 /// Frees holds when they end, until the process stops.
@@ -89,85 +123,5 @@ pub async fn expire_holds(app: App) {
         if let Err(e) = app.seats.expire_due().await {
             tracing::warn!("holds could not be freed: {e}");
         }
-    }
-}
-
-#[utoipa::path(get, path = "/api/v1/performances/{id}/seats", tag = "seats", responses((status = 200, body = SeatSnapshot)), params(("id" = String, Path)))]
-async fn snapshot(State(app): State<App>, Id(id): Id<PerformanceId>) -> Result<Json<SeatSnapshot>, ApiError> {
-    let info = performance(&app, id).await?;
-    let s = current(&app, &info).await?;
-    Ok(Json(SeatSnapshot::pack(s.version, &s.seats)))
-}
-
-#[utoipa::path(get, path = "/api/v1/performances/{id}/stream", tag = "seats", responses((status = 200, content_type = "text/event-stream")), params(("id" = String, Path)))]
-async fn stream(State(app): State<App>, Id(id): Id<PerformanceId>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let info = performance(&app, id).await?;
-    current(&app, &info).await?;
-    let resume = headers.get(LAST_EVENT_ID).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<i64>().ok());
-    let start = Reader { app, info, version: resume, said: false };
-    let body = futures_util::stream::unfold(Some(start), |reader| async move {
-        let mut reader = reader?;
-        match reader.next_frames().await {
-            Ok(Some(frames)) => Some((Ok::<_, std::io::Error>(Bytes::from(frames)), Some(reader))),
-            Ok(None) => None,
-            // The stream ends; the browser comes back with the id it saw last.
-            Err(e) => {
-                tracing::warn!(context = e.context, "a seat stream ended early");
-                None
-            }
-        }
-    });
-    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, Body::from_stream(body)).into_response())
-}
-
-/// One listener's place in the changes.
-struct Reader {
-    app: App,
-    info: Arc<PerformanceInfo>,
-    version: Option<i64>,
-    said: bool,
-}
-
-impl Reader {
-    /// What to send next; `None` when the process stops.
-    async fn next_frames(&mut self) -> Result<Option<String>, ApiError> {
-        let first = if self.said { String::new() } else { format!("retry: {RETRY_MS}\n\n") };
-        self.said = true;
-        let Some(version) = self.version else { return Ok(Some(first + &self.snapshot().await?)) };
-        let frames = self.since(version).await?;
-        if !first.is_empty() || !frames.is_empty() {
-            return Ok(Some(first + &frames));
-        }
-        let mut stopping = self.app.stopping.clone();
-        let id = self.info.summary.id;
-        tokio::select! {
-            waited = self.app.seats.wait_change(id, version, Duration::from_millis(HEARTBEAT_MS)) => match waited {
-                Ok(()) | Err(Error::NotLoaded) => {}
-                Err(e) => return Err(e.into()),
-            },
-            _ = stopping.changed() => return Ok(None),
-        }
-        tokio::time::sleep(TICK).await;
-        let frames = self.since(version).await?;
-        Ok(Some(if frames.is_empty() { HEARTBEAT.to_owned() } else { frames }))
-    }
-
-    /// The frames after `version`: changes, or a snapshot where they are not kept any more.
-    async fn since(&mut self, version: i64) -> Result<String, ApiError> {
-        let id = self.info.summary.id;
-        match on_seats!(&self.app, id, self.app.seats.changes_after(id, version))? {
-            None => self.snapshot().await,
-            Some(changes) => Ok(SeatChanges::merge(&changes).map_or_else(String::new, |c| {
-                self.version = Some(c.to);
-                c.frame()
-            })),
-        }
-    }
-
-    async fn snapshot(&mut self) -> Result<String, ApiError> {
-        let s = current(&self.app, &self.info).await?;
-        self.version = Some(s.version);
-        Ok(SeatSnapshot::pack(s.version, &s.seats).frame())
     }
 }

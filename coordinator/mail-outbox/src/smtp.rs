@@ -20,7 +20,7 @@ pub const MAX_RECIPIENTS: usize = 100;
 /// A sender may be silent for this long.
 pub const SILENCE: Duration = Duration::from_secs(30);
 /// No conversation is longer.
-pub const CONVERSATION: Duration = Duration::from_secs(600);
+pub const CONVERSATION: Duration = Duration::from_mins(10);
 
 /// Takes mail until `stop`.
 pub async fn serve(listener: TcpListener, mailbox: Mailbox, stop: CancellationToken) {

@@ -1,4 +1,7 @@
 //! Delivers mail over a raw TCP conversation and reads it back over HTTP.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::PathBuf;
 
 use serde_json::Value;

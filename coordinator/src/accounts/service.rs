@@ -4,7 +4,7 @@ use axum::{http::StatusCode, response::Response};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use lettre::Address;
 use nugul_api::{
-    Code, FieldError,
+    Code,
     accounts::{Account, EmailCodeSent, LogIn, SignUp, Tokens},
 };
 use nugul_domain::{
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     app::{App, fill_random},
     db::Tx,
-    error::ApiError,
+    error::{ApiError, Fault},
     extract::scope_of,
     idempotency::{self, Begun},
 };
@@ -72,11 +72,11 @@ async fn to_the_end<T: Send + 'static>(
     tokio::spawn(work).await.map_err(ApiError::internal)?
 }
 
-fn bad_email() -> FieldError {
-    FieldError { pointer: "/email".into(), detail: "이메일 주소를 확인해 주세요.".into() }
+fn bad_email() -> Fault {
+    Fault::new("/email", ("이메일 주소를 확인해 주세요.", "This is not an e-mail address."))
 }
 
-fn bad_fields(errors: Vec<FieldError>) -> ApiError {
+fn bad_fields(errors: Vec<Fault>) -> ApiError {
     ApiError { errors, ..Code::InvalidField.into() }
 }
 
@@ -154,13 +154,15 @@ fn checked(email: &str, nickname: &str, password: &str) -> Result<(String, Strin
         errors.push(bad_email());
     }
     if !password_is_acceptable(password) {
-        let detail = format!("비밀번호는 {PASSWORD_CHARS_MIN}자 이상 {PASSWORD_CHARS_MAX}자 이하로 정해 주세요.");
-        errors.push(FieldError { pointer: "/password".into(), detail });
+        let korean = format!("비밀번호는 {PASSWORD_CHARS_MIN}자 이상 {PASSWORD_CHARS_MAX}자 이하로 정해 주세요.");
+        let english = format!("Choose a password of {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters.");
+        errors.push(Fault::new("/password", (korean, english)));
     }
     let nick = normal_nickname(nickname);
     if nick.is_none() {
-        let detail = format!("닉네임은 1자 이상 {NICKNAME_CHARS_MAX}자 이하로 정해 주세요.");
-        errors.push(FieldError { pointer: "/nickname".into(), detail });
+        let korean = format!("닉네임은 1자 이상 {NICKNAME_CHARS_MAX}자 이하로 정해 주세요.");
+        let english = format!("Choose a nickname of 1 to {NICKNAME_CHARS_MAX} characters.");
+        errors.push(Fault::new("/nickname", (korean, english)));
     }
     match (normal, nick) {
         (Some(email), Some(nickname)) if errors.is_empty() => Ok((email, nickname)),

@@ -277,7 +277,7 @@ async fn add_failure(db: &Db, email_key: Hash, window_start: Timestamp) -> Resul
     let done = sqlx::query("UPDATE log_in_failures SET failures = failures + 1 WHERE email_key = ? AND since > ?")
         .bind(email_key.to_vec())
         .bind(window_start.as_millis())
-        .execute(db.pool())
+        .execute(db.writes())
         .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -373,7 +373,7 @@ pub async fn sweep(
         ("DELETE FROM refresh_tokens WHERE expires_at < ?", now),
         ("DELETE FROM sessions WHERE refreshed_at < ?", sessions_before),
     ] {
-        sqlx::query(sql).bind(before.as_millis()).execute(db.pool()).await?;
+        sqlx::query(sql).bind(before.as_millis()).execute(db.writes()).await?;
     }
     Ok(())
 }

@@ -1,54 +1,114 @@
-//! The search index that edges keep in memory: built here when the catalogue changed, named by its content.
+//! The search index that edges keep in memory: built here when the catalogue or the administrator's words changed, named by
+//! its content.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
-use nugul_catalog::index;
-use tokio::sync::watch;
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use nugul_catalog::{Index, build_with};
+use nugul_domain::Timestamp;
 
-use super::store;
+use super::{
+    store,
+    words::{self, Known, Stamp},
+};
 use crate::{app::App, app::Parts, db::Db, error::ApiError};
 
 /// How often a change is looked for. Every edge has it within seconds of the change.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often the index is built although nothing changed: sales end by the clock, in milliseconds.
+const REBUILD_EVERY_MS: i64 = 600_000;
 
-/// An index file.
+/// An index file, open.
 #[derive(Debug, Default)]
 pub struct CatalogueFile {
     /// Its content hash.
     pub version: String,
     /// Its bytes.
-    pub bytes: bytes::Bytes,
+    pub bytes: Bytes,
+    /// Its bytes, packed for the way.
+    pub gzip: Bytes,
+    /// The file, open, to answer here too.
+    pub index: Arc<Index>,
+    /// The administrator's words it was built with.
+    pub words: Arc<Known>,
     /// The count of changes it was built at.
     changes: i64,
+    built_at: Option<Timestamp>,
+}
+
+/// The index's file as bytes that live as long as it does.
+struct FileOf(Arc<Index>);
+
+impl AsRef<[u8]> for FileOf {
+    fn as_ref(&self) -> &[u8] {
+        self.0.file()
+    }
 }
 
 impl CatalogueFile {
     /// Builds from what SQL has now.
-    pub async fn build(db: &Db, now: nugul_domain::Timestamp) -> Result<Self, ApiError> {
+    pub async fn build(db: &Db, now: Timestamp, words: Arc<Known>) -> Result<Self, ApiError> {
         let changes = store::changes(db).await?;
         let entries = store::index_entries(db, now).await?;
-        let bytes = tokio::task::spawn_blocking(move || index::build(&entries)).await.map_err(ApiError::internal)?;
-        Ok(Self { version: index::version(&bytes), bytes: bytes.into(), changes })
+        let known = words.clone();
+        let built = tokio::task::spawn_blocking(move || -> Result<(Index, Vec<u8>), ApiError> {
+            let file = build_with(&entries, &known.words);
+            let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+            packer.write_all(&file).map_err(ApiError::internal)?;
+            let gzip = packer.finish().map_err(ApiError::internal)?;
+            let index = Index::open(file).map_err(|e| ApiError::internal(format_args!("index: {e}")))?;
+            Ok((index, gzip))
+        });
+        let (index, gzip) = built.await.map_err(ApiError::internal)??;
+        let index = Arc::new(index);
+        let bytes = Bytes::from_owner(FileOf(index.clone()));
+        Ok(Self { version: index.version(), bytes, gzip: gzip.into(), index, words, changes, built_at: Some(now) })
     }
 }
 
-/// Rebuilds the index whenever the catalogue changed, until the process stops.
+/// Rebuilds the index whenever the catalogue or the words changed, until the process stops.
 pub async fn keep_fresh(app: App) {
     let mut stopping = app.stopping.clone();
+    let mut refused = None;
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
             _ = stopping.changed() => return,
         }
-        if let Err(e) = refresh(&app, &app.catalogue).await {
+        if let Err(e) = refresh(&app, &mut refused).await {
             tracing::warn!(context = e.context, "the search index could not be rebuilt; the old one serves on");
         }
     }
 }
 
-async fn refresh(app: &Parts, catalogue: &watch::Sender<Arc<CatalogueFile>>) -> Result<(), ApiError> {
-    if store::changes(&app.db).await? != catalogue.borrow().changes {
-        catalogue.send_replace(Arc::new(CatalogueFile::build(&app.db, app.now()).await?));
+/// One look; `refused` is the edition of the words that was not taken, so that it is told once.
+async fn refresh(app: &Parts, refused: &mut Option<Stamp>) -> Result<(), ApiError> {
+    let file = app.catalogue.borrow().clone();
+    let words = match edited(app, file.words.stamp(), refused) {
+        None => file.words.clone(),
+        Some(Ok(edited)) => Arc::new(edited),
+        Some(Err(why)) => {
+            tracing::warn!("the edited search words are not taken, those before stay: {why}");
+            file.words.clone()
+        }
+    };
+    let now = app.now();
+    let old = file.built_at.is_none_or(|at| now >= at.plus_ms(REBUILD_EVERY_MS));
+    if old || !Arc::ptr_eq(&words, &file.words) || store::changes(&app.db).await? != file.changes {
+        app.catalogue.send_replace(Arc::new(CatalogueFile::build(&app.db, now, words).await?));
     }
     Ok(())
+}
+
+/// The words, if they were edited since the edition that is used.
+fn edited(app: &Parts, used: &Stamp, refused: &mut Option<Stamp>) -> Option<Result<Known, String>> {
+    let folder = app.config.search_words.as_deref();
+    let stamp = words::stamp(folder);
+    if stamp == *used || refused.as_ref() == Some(&stamp) {
+        return None;
+    }
+    let read = Known::read(folder);
+    *refused = read.is_err().then_some(stamp);
+    Some(read)
 }

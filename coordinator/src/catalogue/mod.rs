@@ -4,5 +4,6 @@ pub mod index;
 pub mod routes;
 pub mod service;
 pub mod store;
+pub mod words;
 
 pub use index::CatalogueFile;

@@ -2,14 +2,19 @@
 
 use std::collections::HashMap;
 
-use nugul_api::catalogue::{Event, EventSummary, Performance, PerformanceSummary};
-use nugul_domain::{EventId, Grade, PerformanceId, SeatMap, Timestamp, UserId};
-use sqlx::{AssertSqlSafe, Row, any::AnyRow};
+use nugul_api::catalogue::{Event, EventSummary, Performance, PerformanceChange, PerformanceSummary};
+use nugul_domain::{EventId, Grade, PerformanceId, SeatIndex, SeatMap, Timestamp, UserId, event::BuyerLimits};
+use sha2::{Digest, Sha256};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow, query::Query};
 
 use crate::{
-    db::{Db, Tx},
+    app::hex,
+    db::{Db, Tx, marks, rows},
     error::ApiError,
 };
+
+/// Seats that one statement takes off sale or puts back.
+const BLOCKED_AT_ONCE: usize = 500;
 
 /// A performance with its hall, ready for holding seats.
 #[derive(Clone, Debug)]
@@ -20,6 +25,22 @@ pub struct PerformanceInfo {
     pub event: EventSummary,
     /// The hall.
     pub map: SeatMap,
+    /// How many seats one buyer may have.
+    pub limits: BuyerLimits,
+    /// How many performances the event has.
+    pub performances: u32,
+    /// Names the hall's layout.
+    pub seat_map_version: String,
+}
+
+/// A name for a layout: the same hall has the same name everywhere. Prices are no part of it.
+fn seat_map_version(map: &SeatMap) -> String {
+    const NAME_BYTES: usize = 8;
+    let mut hash = Sha256::new();
+    for grade in map.grades() {
+        hash.update(format!("{}\n{}\n{}\n", grade.grade, grade.rows, grade.seats_per_row));
+    }
+    hex(&hash.finalize()[..NAME_BYTES])
 }
 
 impl PerformanceInfo {
@@ -29,13 +50,16 @@ impl PerformanceInfo {
             summary: self.summary.clone(),
             event: self.event.clone(),
             grades: self.map.grades().to_vec(),
-            hold_seats_max: u32::try_from(nugul_domain::event::HOLD_SEATS_MAX).unwrap_or(u32::MAX),
+            limits: self.limits,
+            seat_map_version: self.seat_map_version.clone(),
         }
     }
 }
 
-const EVENT_COLUMNS: &str =
-    "e.id, e.title, e.category, e.place, e.description, e.starts_on, e.ends_on, e.runtime_min, e.rating, e.grades";
+const EVENT_COLUMNS: &str = "e.id, e.title, e.category, e.place, e.description, e.starts_on, e.ends_on, e.runtime_min, e.rating, e.grades, \
+     e.hold_seats_max, e.performance_seats_max, e.event_seats_max";
+const PERFORMANCE_COLUMNS: &str = "p.id AS performance_id, p.starts_at, p.sales_open_at, COALESCE(p.sales_close_at, p.starts_at) AS sales_close_at, \
+     p.cancelled_at";
 
 fn summary(row: &AnyRow) -> Result<EventSummary, ApiError> {
     Ok(EventSummary {
@@ -52,11 +76,24 @@ fn grades(row: &AnyRow) -> Result<Vec<Grade>, ApiError> {
     Ok(serde_json::from_str(&row.try_get::<String, _>("grades")?)?)
 }
 
+fn limits(row: &AnyRow) -> Result<BuyerLimits, ApiError> {
+    let of = |name: &str| -> Result<u32, ApiError> {
+        u32::try_from(row.try_get::<i64, _>(name)?).map_err(ApiError::internal)
+    };
+    Ok(BuyerLimits {
+        hold_seats_max: of("hold_seats_max")?,
+        performance_seats_max: of("performance_seats_max")?,
+        event_seats_max: of("event_seats_max")?,
+    })
+}
+
 fn performance(row: &AnyRow) -> Result<PerformanceSummary, ApiError> {
     Ok(PerformanceSummary {
         id: PerformanceId::from_bytes(&row.try_get::<Vec<u8>, _>("performance_id")?)?,
         starts_at: Timestamp::from_millis(row.try_get("starts_at")?),
         sales_open_at: Timestamp::from_millis(row.try_get("sales_open_at")?),
+        sales_close_at: Timestamp::from_millis(row.try_get("sales_close_at")?),
+        cancelled: row.try_get::<Option<i64>, _>("cancelled_at")?.is_some(),
     })
 }
 
@@ -64,8 +101,8 @@ fn performance(row: &AnyRow) -> Result<PerformanceSummary, ApiError> {
 pub async fn insert_event(tx: &mut Tx, event: &Event, seller: UserId) -> Result<(), ApiError> {
     let s = &event.summary;
     sqlx::query(
-        "INSERT INTO events (id, seller_id, title, category, place, description, starts_on, ends_on, runtime_min, rating, grades) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO events (id, seller_id, title, category, place, description, starts_on, ends_on, runtime_min, rating, grades, \
+         hold_seats_max, performance_seats_max, event_seats_max) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(s.id.to_bytes())
     .bind(seller.to_bytes())
@@ -78,6 +115,9 @@ pub async fn insert_event(tx: &mut Tx, event: &Event, seller: UserId) -> Result<
     .bind(i64::from(event.runtime_min))
     .bind(event.rating.clone())
     .bind(serde_json::to_string(&event.grades)?)
+    .bind(i64::from(event.limits.hold_seats_max))
+    .bind(i64::from(event.limits.performance_seats_max))
+    .bind(i64::from(event.limits.event_seats_max))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -85,13 +125,72 @@ pub async fn insert_event(tx: &mut Tx, event: &Event, seller: UserId) -> Result<
 
 /// Stores a performance of `event`.
 pub async fn insert_performance(tx: &mut Tx, event: EventId, p: &PerformanceSummary) -> Result<(), ApiError> {
-    sqlx::query("INSERT INTO performances (id, event_id, starts_at, sales_open_at) VALUES (?, ?, ?, ?)")
-        .bind(p.id.to_bytes())
-        .bind(event.to_bytes())
-        .bind(p.starts_at.as_millis())
-        .bind(p.sales_open_at.as_millis())
-        .execute(&mut **tx)
+    sqlx::query(
+        "INSERT INTO performances (id, event_id, starts_at, sales_open_at, sales_close_at) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(p.id.to_bytes())
+    .bind(event.to_bytes())
+    .bind(p.starts_at.as_millis())
+    .bind(p.sales_open_at.as_millis())
+    .bind(p.sales_close_at.as_millis())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Moves the ends of a performance's sales window that are given, and tells what it is now.
+pub async fn set_window(
+    tx: &mut Tx,
+    id: PerformanceId,
+    change: &PerformanceChange,
+) -> Result<PerformanceSummary, ApiError> {
+    sqlx::query(
+        "UPDATE performances SET sales_open_at = COALESCE(?, sales_open_at), \
+         sales_close_at = COALESCE(?, sales_close_at) WHERE id = ?",
+    )
+    .bind(change.sales_open_at.map(Timestamp::as_millis))
+    .bind(change.sales_close_at.map(Timestamp::as_millis))
+    .bind(id.to_bytes())
+    .execute(&mut **tx)
+    .await?;
+    let sql = format!("SELECT {PERFORMANCE_COLUMNS} FROM performances p WHERE p.id = ?");
+    performance(&sqlx::query(AssertSqlSafe(sql)).bind(id.to_bytes()).fetch_one(&mut **tx).await?)
+}
+
+/// Whether a performance is cancelled; it stays so until the transaction ends.
+pub async fn is_cancelled(db: &Db, tx: &mut Tx, id: PerformanceId) -> Result<bool, ApiError> {
+    let sql = format!("SELECT cancelled_at FROM performances WHERE id = ?{}", db.shared_lock());
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_bytes()).fetch_one(&mut **tx).await?;
+    Ok(row.try_get::<Option<i64>, _>("cancelled_at")?.is_some())
+}
+
+/// The seats the organiser does not sell, ascending.
+pub async fn blocked_seats(db: &Db, id: PerformanceId) -> Result<Vec<SeatIndex>, ApiError> {
+    let rows = sqlx::query("SELECT seat FROM blocked_seats WHERE performance_id = ? ORDER BY seat")
+        .bind(id.to_bytes())
+        .fetch_all(db.pool())
         .await?;
+    rows.iter().map(|r| SeatIndex::try_from(r.try_get::<i64, _>("seat")?).map_err(ApiError::internal)).collect()
+}
+
+/// Adds to and takes from the seats the organiser does not sell.
+pub async fn change_blocked(
+    tx: &mut Tx,
+    id: PerformanceId,
+    block: &[SeatIndex],
+    unblock: &[SeatIndex],
+) -> Result<(), ApiError> {
+    for some in unblock.chunks(BLOCKED_AT_ONCE) {
+        let sql = format!("DELETE FROM blocked_seats WHERE performance_id = ? AND seat IN {}", marks(some.len()));
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(id.to_bytes());
+        some.iter().fold(query, |query, &seat| query.bind(i64::from(seat))).execute(&mut **tx).await?;
+    }
+    for some in block.chunks(BLOCKED_AT_ONCE) {
+        let sql = format!("INSERT INTO blocked_seats (performance_id, seat) VALUES {}", rows(some.len(), 2));
+        let query = sqlx::query(AssertSqlSafe(sql));
+        let bound = some.iter().fold(query, |query, &seat| query.bind(id.to_bytes()).bind(i64::from(seat)));
+        bound.execute(&mut **tx).await?;
+    }
     Ok(())
 }
 
@@ -124,17 +223,19 @@ pub async fn event(db: &Db, id: EventId) -> Result<Option<Event>, ApiError> {
     let Some(row) = sqlx::query(AssertSqlSafe(sql)).bind(id.to_bytes()).fetch_optional(db.pool()).await? else {
         return Ok(None);
     };
-    let performances =
-        sqlx::query("SELECT id AS performance_id, starts_at, sales_open_at FROM performances WHERE event_id = ? ORDER BY starts_at, id")
-            .bind(id.to_bytes())
-            .fetch_all(db.pool())
-            .await?;
+    let performances = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {PERFORMANCE_COLUMNS} FROM performances p WHERE event_id = ? ORDER BY starts_at, id"
+    )))
+    .bind(id.to_bytes())
+    .fetch_all(db.pool())
+    .await?;
     Ok(Some(Event {
         summary: summary(&row)?,
         description: row.try_get("description")?,
         runtime_min: u32::try_from(row.try_get::<i64, _>("runtime_min")?).unwrap_or(0),
         rating: row.try_get("rating")?,
         grades: grades(&row)?,
+        limits: limits(&row)?,
         performances: performances.iter().map(performance).collect::<Result<_, _>>()?,
     }))
 }
@@ -147,57 +248,112 @@ pub async fn list(db: &Db, cursor: Option<EventId>, limit: u32) -> Result<Vec<Ev
     rows.iter().map(summary).collect()
 }
 
+/// Those of these events that are there, in any order.
+pub async fn summaries(db: &Db, ids: &[EventId]) -> Result<Vec<EventSummary>, ApiError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!("SELECT {EVENT_COLUMNS} FROM events e WHERE e.id IN {}", marks(ids.len()));
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for id in ids {
+        query = query.bind(id.to_bytes());
+    }
+    query.fetch_all(db.pool()).await?.iter().map(summary).collect()
+}
+
 /// A performance with its hall.
 pub async fn performance_info(db: &Db, id: PerformanceId) -> Result<Option<PerformanceInfo>, ApiError> {
     let sql = format!(
-        "SELECT {EVENT_COLUMNS}, p.id AS performance_id, p.starts_at, p.sales_open_at \
+        "SELECT {EVENT_COLUMNS}, {PERFORMANCE_COLUMNS}, \
+         (SELECT COUNT(*) FROM performances q WHERE q.event_id = e.id) AS performances \
          FROM performances p JOIN events e ON e.id = p.event_id WHERE p.id = ?"
     );
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_bytes()).fetch_optional(db.pool()).await?;
     row.map(|row| {
         let map = SeatMap::new(grades(&row)?)
             .map_err(|e| ApiError::internal(format_args!("a stored hall is damaged: {e:?}")))?;
-        Ok(PerformanceInfo { summary: performance(&row)?, event: summary(&row)?, map })
+        let seat_map_version = seat_map_version(&map);
+        Ok(PerformanceInfo {
+            summary: performance(&row)?,
+            event: summary(&row)?,
+            map,
+            limits: limits(&row)?,
+            performances: u32::try_from(row.try_get::<i64, _>("performances")?).map_err(ApiError::internal)?,
+            seat_map_version,
+        })
     })
     .transpose()
 }
 
 /// Every event as the search index wants it.
 pub async fn index_entries(db: &Db, now: Timestamp) -> Result<Vec<nugul_catalog::CatalogEvent>, ApiError> {
-    let mut next: HashMap<Vec<u8>, (u32, Option<PerformanceId>)> = HashMap::new();
-    let rows = sqlx::query("SELECT event_id, id, starts_at FROM performances ORDER BY starts_at, id")
-        .fetch_all(db.pool())
-        .await?;
-    for row in &rows {
-        let entry = next.entry(row.try_get("event_id")?).or_default();
-        entry.0 += 1;
-        if entry.1.is_none() && row.try_get::<i64, _>("starts_at")? > now.as_millis() {
-            entry.1 = Some(PerformanceId::from_bytes(&row.try_get::<Vec<u8>, _>("id")?)?);
-        }
+    entries(db, now, None).await
+}
+
+/// These events as the search index wants them, sorted by id; those there are.
+pub async fn index_entries_of(
+    db: &Db,
+    now: Timestamp,
+    ids: &[EventId],
+) -> Result<Vec<nugul_catalog::CatalogEvent>, ApiError> {
+    if ids.is_empty() { Ok(Vec::new()) } else { entries(db, now, Some(ids)).await }
+}
+
+async fn entries(
+    db: &Db,
+    now: Timestamp,
+    only: Option<&[EventId]>,
+) -> Result<Vec<nugul_catalog::CatalogEvent>, ApiError> {
+    let among = |column: &str| only.map_or("1 = 1".to_owned(), |ids| format!("{column} IN {}", marks(ids.len())));
+    let ids = || only.into_iter().flatten().map(|id| id.to_bytes());
+    // Windows that are over say nothing; the sale of an event is open from its first to its last that is not.
+    let sql = format!(
+        "SELECT event_id, COUNT(*) AS performances, \
+         MIN(CASE WHEN COALESCE(sales_close_at, starts_at) > ? THEN sales_open_at END) AS opens, \
+         MAX(CASE WHEN COALESCE(sales_close_at, starts_at) > ? THEN COALESCE(sales_close_at, starts_at) END) AS closes \
+         FROM performances WHERE cancelled_at IS NULL AND {} GROUP BY event_id",
+        among("event_id")
+    );
+    let sales = sqlx::query(AssertSqlSafe(sql)).bind(now.as_millis()).bind(now.as_millis());
+    let sales = ids().fold(sales, Query::bind).fetch_all(db.pool()).await?;
+    let mut of_event: HashMap<Vec<u8>, Sales> = HashMap::with_capacity(sales.len());
+    for row in &sales {
+        let moment = |name: &str| row.try_get::<Option<i64>, _>(name).map(|at| at.map(Timestamp::from_millis));
+        let performances = u32::try_from(row.try_get::<i64, _>("performances")?).map_err(ApiError::internal)?;
+        let sales = Sales { performances, opens: moment("opens")?, closes: moment("closes")? };
+        of_event.insert(row.try_get("event_id")?, sales);
     }
-    let sql = format!("SELECT {EVENT_COLUMNS} FROM events e ORDER BY e.id");
-    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(db.pool()).await?;
+    let sql = format!("SELECT {EVENT_COLUMNS} FROM events e WHERE {} ORDER BY e.id", among("e.id"));
+    let rows = ids().fold(sqlx::query(AssertSqlSafe(sql)), Query::bind).fetch_all(db.pool()).await?;
     rows.iter()
         .map(|row| {
             let s = summary(row)?;
             let prices: Vec<i64> = grades(row)?.iter().map(|g| g.price_krw.0).collect();
-            let (performances, next_performance) = next.get(&s.id.to_bytes()).copied().unwrap_or_default();
+            let sales = of_event.get(s.id.to_bytes().as_slice()).copied().unwrap_or_default();
             Ok(nugul_catalog::CatalogEvent {
                 id: s.id.to_string(),
                 title: s.title,
                 category: s.category,
                 place: s.place,
-                description_short: nugul_catalog::entry::short_description(&row.try_get::<String, _>("description")?),
                 starts_on: s.starts_on,
                 ends_on: s.ends_on,
                 min_price_krw: prices.iter().min().copied().unwrap_or(0),
                 max_price_krw: prices.iter().max().copied().unwrap_or(0),
                 rating: row.try_get("rating")?,
                 runtime_min: u32::try_from(row.try_get::<i64, _>("runtime_min")?).unwrap_or(0),
-                popularity: 0,
-                next_performance_id: next_performance.map(|id| id.to_string()),
-                performances,
+                performances: sales.performances,
+                sales_open_at: sales.opens,
+                sales_close_at: sales.closes,
+                ..nugul_catalog::CatalogEvent::default()
             })
         })
         .collect()
+}
+
+/// What is sold of an event.
+#[derive(Clone, Copy, Default)]
+struct Sales {
+    performances: u32,
+    opens: Option<Timestamp>,
+    closes: Option<Timestamp>,
 }

@@ -1,16 +1,22 @@
 //! Which seats a request means, and what is told of those in conflict.
 
+use std::sync::Arc;
+
 use nugul_api::{
     Code,
     booking::{Hold, NewHold, PerformanceRef, SeatInfo},
 };
-use nugul_domain::{Krw, PerformanceId, SeatIndex, SeatState, event::HOLD_SEATS_MAX, seat_book};
+use nugul_domain::{
+    HoldId, Krw, PerformanceId, SeatIndex, SeatState, Timestamp, UserId, seat_book, seat_map::nearest_alternative,
+};
 
+use super::event_limit;
 use crate::{
     app::Parts,
     catalogue::{service::performance, store::PerformanceInfo},
     error::ApiError,
-    seats::current,
+    overload,
+    seats::{current, recent},
 };
 
 /// Tries at finding adjacent seats while others take them.
@@ -24,37 +30,133 @@ pub enum Wanted {
     Best(String, u32),
 }
 
-/// Checks a request. Nothing but indexes and a grade's name is taken from it.
-pub fn wanted(info: &PerformanceInfo, body: NewHold) -> Result<Wanted, ApiError> {
-    match (body.seats, body.best) {
-        (Some(mut seats), None) => {
-            if seats.is_empty() || seats.len() > HOLD_SEATS_MAX {
-                return Err(ApiError::field("/seats", format!("좌석을 1–{HOLD_SEATS_MAX}개 골라 주세요.")));
-            }
-            if let Some(k) = seats.iter().position(|&i| info.map.seat(i).is_none()) {
-                return Err(ApiError::field(format!("/seats/{k}"), "이 공연장에 없는 좌석이에요."));
-            }
-            seats.sort_unstable();
-            if seats.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
-                return Err(ApiError::field("/seats", "같은 좌석을 두 번 골랐어요."));
-            }
-            Ok(Wanted::Exactly(seats))
+impl Wanted {
+    fn seats(&self) -> usize {
+        match self {
+            Self::Exactly(seats) => seats.len(),
+            Self::Best(_, count) => *count as usize,
         }
-        (None, Some(best)) => {
-            if !(1..=HOLD_SEATS_MAX).contains(&(best.count as usize)) {
-                return Err(ApiError::field("/best/count", format!("좌석을 1–{HOLD_SEATS_MAX}개 골라 주세요.")));
-            }
-            if !info.map.grades().iter().any(|g| g.grade == best.grade) {
-                return Err(ApiError::field("/best/grade", "이 공연에 없는 등급이에요."));
-            }
-            Ok(Wanted::Best(best.grade, best.count))
-        }
-        _ => Err(ApiError::field("/seats", "seats와 best 가운데 하나만 보내 주세요.")),
     }
 }
 
-/// Takes what is wanted; others may be faster, which for the best seats only means looking again.
-pub async fn take(
+/// Whether seats of a performance are sold at `now`.
+pub fn check_sale(info: &PerformanceInfo, now: Timestamp) -> Result<(), ApiError> {
+    if info.summary.cancelled {
+        return Err(Code::PerformanceCancelled.into());
+    }
+    if info.summary.is_on_sale(now) { Ok(()) } else { Err(Code::SalesClosed.into()) }
+}
+
+/// Checks a request. Nothing but indexes and a grade's name is taken from it.
+pub fn wanted(info: &PerformanceInfo, body: NewHold) -> Result<Wanted, ApiError> {
+    let most = info.limits.hold_seats_max as usize;
+    if body.seat_map_version.is_some_and(|version| version != info.seat_map_version) {
+        return Err(Code::SeatMapChanged.into());
+    }
+    match (body.seats, body.best) {
+        (Some(seats), None) => {
+            if seats.is_empty() {
+                return Err(ApiError::field("/seats", seat_count(most)));
+            }
+            Ok(Wanted::Exactly(seats_of(info, "/seats", seats)?))
+        }
+        (None, Some(best)) => {
+            if !(1..=most).contains(&(best.count as usize)) {
+                return Err(ApiError::field("/best/count", seat_count(most)));
+            }
+            if !info.map.grades().iter().any(|g| g.grade == best.grade) {
+                return Err(ApiError::field(
+                    "/best/grade",
+                    ("이 공연에 없는 등급이에요.", "There is no such grade here."),
+                ));
+            }
+            Ok(Wanted::Best(best.grade, best.count))
+        }
+        _ => Err(ApiError::field("/seats", ("seats와 best 가운데 하나만 보내 주세요.", "Send either seats or best."))),
+    }
+}
+
+/// How many seats a hold may have, in words.
+fn seat_count(most: usize) -> (String, String) {
+    (format!("좌석을 1–{most}개 골라 주세요."), format!("Choose 1 to {most} seats."))
+}
+
+/// Seats of the hall, each once and not too many, ascending.
+pub fn seats_of(info: &PerformanceInfo, pointer: &str, mut seats: Vec<SeatIndex>) -> Result<Vec<SeatIndex>, ApiError> {
+    let most = info.limits.hold_seats_max as usize;
+    if seats.len() > most {
+        return Err(ApiError::field(pointer, seat_count(most)));
+    }
+    check_in_hall(info, pointer, &seats)?;
+    seats.sort_unstable();
+    if seats.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+        return Err(ApiError::field(pointer, ("같은 좌석을 두 번 골랐어요.", "A seat is named twice.")));
+    }
+    Ok(seats)
+}
+
+/// Refuses a seat that the hall does not have, naming its place in the request.
+pub fn check_in_hall(info: &PerformanceInfo, pointer: &str, seats: &[SeatIndex]) -> Result<(), ApiError> {
+    match seats.iter().position(|&i| info.map.seat(i).is_none()) {
+        Some(k) => Err(ApiError::field(
+            format!("{pointer}/{k}"),
+            ("이 공연장에 없는 좌석이에요.", "The hall has no such seat."),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The performance of a hold that is, or was a short time ago.
+pub async fn performance_of(app: &Parts, hold: HoldId) -> Result<Arc<PerformanceInfo>, ApiError> {
+    performance(app, app.seats.performance_of(hold).await?.ok_or(Code::NotFound)?).await
+}
+
+/// Holds what is wanted. Where that is not allowed now, what the key was answered before still is its answer.
+pub async fn hold(
+    app: &Parts,
+    info: &PerformanceInfo,
+    wanted: Wanted,
+    request: seat_book::HoldRequest,
+) -> Result<seat_book::Hold, ApiError> {
+    let (id, user, p) = (request.id, request.user, info.summary.id);
+    let allowed = async {
+        check_sale(info, app.now())?;
+        event_limit::count(app, info, user, id, wanted.seats(), request.ttl_ms).await
+    };
+    if let Err(refusal) = allowed.await {
+        return answered_or(app, p, user, &request.key, &request.digest, refusal).await;
+    }
+    let held = take(app, info, wanted, request).await;
+    let is_new = match &held {
+        Ok(hold) => hold.id == id,
+        // Where it is not known what became of it, the count ends by itself.
+        Err(e) => matches!(e.code, Code::Unavailable | Code::Internal),
+    };
+    if !is_new {
+        event_limit::uncount(app, info, user, id).await?;
+    }
+    held
+}
+
+/// What a key was answered before; else the refusal.
+async fn answered_or(
+    app: &Parts,
+    performance: PerformanceId,
+    user: UserId,
+    key: &str,
+    digest: &str,
+    refusal: ApiError,
+) -> Result<seat_book::Hold, ApiError> {
+    match crate::on_seats!(app, performance, app.seats.answered(performance, user, key, digest))? {
+        Some(Ok(hold)) => Ok(hold),
+        Some(Err(_)) => Err(Code::IdempotencyKeyReused.into()),
+        None => Err(refusal),
+    }
+}
+
+/// Takes what is wanted. All who want the best seats want the same ones, so they go one after the other here; who is faster
+/// elsewhere only makes them look again.
+async fn take(
     app: &Parts,
     info: &PerformanceInfo,
     wanted: Wanted,
@@ -64,6 +166,7 @@ pub async fn take(
         Wanted::Exactly(seats) => return try_take(app, info, seat_book::HoldRequest { seats, ..request }).await,
         Wanted::Best(grade, count) => (grade, count),
     };
+    let _alone = app.gates.alone(info.summary.id).await?;
     for _ in 0..BEST_TRIES_MAX {
         let snapshot = current(app, info).await?;
         let is_free = |i: SeatIndex| snapshot.seats.get(i as usize) == Some(&SeatState::Available);
@@ -74,7 +177,7 @@ pub async fn take(
             other => return other,
         }
     }
-    Err(Code::NoAdjacentSeats.into())
+    Err(overload::refused())
 }
 
 async fn try_take(
@@ -83,15 +186,114 @@ async fn try_take(
     request: seat_book::HoldRequest,
 ) -> Result<seat_book::Hold, ApiError> {
     let id = info.summary.id;
+    let seats = request.seats.clone();
     match crate::on_seats!(app, id, app.seats.hold(id, request.clone()))? {
         Ok(hold) => Ok(hold),
-        Err(seat_book::HoldRefusal::Taken(seats)) => {
-            Err(ApiError { seats: describe(info, &seats), ..Code::SeatsTaken.into() })
+        Err(seat_book::HoldRefusal::NoSuchSeat) if seats.is_empty() => Err(Code::NoAdjacentSeats.into()),
+        Err(refusal) => Err(refused(app, info, &seats, refusal).await),
+    }
+}
+
+/// Exchanges seats of a hold.
+pub async fn swap(
+    app: &Parts,
+    info: &PerformanceInfo,
+    request: seat_book::SwapRequest,
+) -> Result<seat_book::Hold, ApiError> {
+    let (id, user) = (info.summary.id, request.user);
+    let before = if event_limit::binds(info) { app.seats.find_hold(request.hold).await? } else { None };
+    let before = before.map(|(_, hold)| hold).filter(|hold| hold.user == user && hold.order.is_none());
+    let allowed = async {
+        check_sale(info, app.now())?;
+        let Some(hold) = &before else { return Ok(()) };
+        let after = (hold.seats.len() + request.take.len()).saturating_sub(request.give.len());
+        let left_ms = hold.until.as_millis() - app.now().as_millis();
+        event_limit::count(app, info, user, hold.id, after, left_ms).await
+    };
+    if let Err(refusal) = allowed.await {
+        if let Some(hold) = &before {
+            event_limit::recount(app, info, hold).await?;
         }
-        Err(seat_book::HoldRefusal::OverLimit) => Err(Code::SeatLimit.into()),
-        Err(seat_book::HoldRefusal::KeyReused) => Err(Code::IdempotencyKeyReused.into()),
-        Err(seat_book::HoldRefusal::NoSuchSeat) if request.seats.is_empty() => Err(Code::NoAdjacentSeats.into()),
-        Err(seat_book::HoldRefusal::NoSuchSeat) => Err(ApiError::internal("a seat of the hall is not in the book")),
+        return answered_or(app, id, user, &request.key, &request.digest, refusal).await;
+    }
+    let take = request.take.clone();
+    let swapped = match crate::on_seats!(app, id, app.seats.swap(id, request.clone()))? {
+        Ok(hold) => Ok(hold),
+        Err(seat_book::SwapRefusal::Gone(gone)) => Err(is_gone(gone)),
+        Err(seat_book::SwapRefusal::NotHeld(_)) => {
+            Err(ApiError::field("/give", ("잡아 둔 좌석이 아니에요.", "These seats are not in the hold.")))
+        }
+        Err(seat_book::SwapRefusal::Seats(seat_book::HoldRefusal::NoSuchSeat)) => {
+            Err(ApiError::field("/take", ("좌석이 하나는 남아야 해요.", "One seat at least has to stay.")))
+        }
+        Err(seat_book::SwapRefusal::Seats(refusal)) => Err(refused(app, info, &take, refusal).await),
+    };
+    if let (Err(_), Some(hold)) = (&swapped, &before) {
+        event_limit::recount(app, info, hold).await?;
+    }
+    swapped
+}
+
+/// Puts the end of a hold off, once.
+pub async fn extend(
+    app: &Parts,
+    info: &PerformanceInfo,
+    request: seat_book::ExtendRequest,
+) -> Result<seat_book::Hold, ApiError> {
+    let id = info.summary.id;
+    if let Err(refusal) = check_sale(info, app.now()) {
+        return answered_or(app, id, request.user, &request.key, &request.digest, refusal).await;
+    }
+    let hold = match crate::on_seats!(app, id, app.seats.extend(id, request.clone()))? {
+        Ok(hold) => hold,
+        Err(seat_book::ExtendRefusal::Gone(gone)) => return Err(is_gone(gone)),
+        Err(seat_book::ExtendRefusal::Already) => return Err(Code::HoldExtended.into()),
+        Err(seat_book::ExtendRefusal::KeyReused) => return Err(Code::IdempotencyKeyReused.into()),
+    };
+    event_limit::recount(app, info, &hold).await?;
+    Ok(hold)
+}
+
+/// Gives a hold back.
+pub async fn release(app: &Parts, info: &PerformanceInfo, request: seat_book::ReleaseRequest) -> Result<(), ApiError> {
+    let (id, user, hold) = (info.summary.id, request.user, request.hold);
+    match crate::on_seats!(app, id, app.seats.release(id, request.clone()))? {
+        Ok(()) => event_limit::uncount(app, info, user, hold).await,
+        Err(seat_book::ReleaseRefusal::Gone(gone)) => Err(is_gone(gone)),
+        Err(seat_book::ReleaseRefusal::KeyReused) => Err(Code::IdempotencyKeyReused.into()),
+    }
+}
+
+/// What a hold that is not there, or no hold any more, is told as.
+pub fn is_gone(gone: seat_book::HoldGone) -> ApiError {
+    match gone {
+        seat_book::HoldGone::NotFound => Code::NotFound.into(),
+        seat_book::HoldGone::Ordered(_) => Code::OrderState.into(),
+    }
+}
+
+/// Why seats are not held, with the nearest that could be.
+async fn refused(
+    app: &Parts,
+    info: &PerformanceInfo,
+    wanted: &[SeatIndex],
+    refusal: seat_book::HoldRefusal,
+) -> ApiError {
+    match refusal {
+        seat_book::HoldRefusal::Taken(seats) => {
+            // The refusal stands without it.
+            let alternative = recent(app, info).await.ok().flatten().and_then(|s| {
+                nearest_alternative(&info.map, wanted, |i| s.seats.get(i as usize) == Some(&SeatState::Available))
+            });
+            ApiError {
+                seats: describe(info, &seats),
+                alternative: describe(info, &alternative.unwrap_or_default()),
+                ..Code::SeatsTaken.into()
+            }
+        }
+        seat_book::HoldRefusal::OverLimit => Code::SeatLimit.into(),
+        seat_book::HoldRefusal::KeyReused => Code::IdempotencyKeyReused.into(),
+        seat_book::HoldRefusal::NoSuchSeat => ApiError::internal("a seat of the hall is not in the book"),
     }
 }
 
@@ -108,6 +310,12 @@ pub fn describe(info: &PerformanceInfo, seats: &[SeatIndex]) -> Vec<SeatInfo> {
         .collect()
 }
 
+/// The seat of a ticket. The price at issue is the face value, whatever the event says now.
+pub fn ticketed_seat(info: &PerformanceInfo, seat: SeatIndex, price: Krw) -> Result<SeatInfo, ApiError> {
+    let seat = describe(info, &[seat]).pop().ok_or_else(|| ApiError::internal("a ticket's seat is not in the hall"))?;
+    Ok(SeatInfo { price_krw: price, ..seat })
+}
+
 /// What the seats cost together. Bounded by the hold's size and the highest price, so it fits.
 pub fn total(seats: &[SeatInfo]) -> Result<Krw, ApiError> {
     Krw::checked_sum(seats.iter().map(|s| s.price_krw))
@@ -120,15 +328,15 @@ pub fn reference(info: &PerformanceInfo) -> PerformanceRef {
 }
 
 /// A hold as sent to its owner.
-pub async fn to_api(app: &Parts, id: PerformanceId, hold: &seat_book::Hold) -> Result<Hold, ApiError> {
-    let info = performance(app, id).await?;
-    let seats = describe(&info, &hold.seats);
+pub fn to_api(info: &PerformanceInfo, hold: &seat_book::Hold) -> Result<Hold, ApiError> {
+    let seats = describe(info, &hold.seats);
     Ok(Hold {
         id: hold.id,
-        performance: reference(&info),
+        performance: reference(info),
         total_krw: total(&seats)?,
         seats,
         expires_at: hold.until,
+        extended: hold.extended,
         fence: hold.fence,
     })
 }

@@ -2,126 +2,145 @@
 
 use std::time::Duration;
 
-use axum::{http::StatusCode, response::Response};
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use nugul_api::{
     Code,
     booking::{ConfirmOrder, Order},
 };
 use nugul_domain::{
-    HoldId, OrderId, SeatIndex, SeatState, TicketId, UserId,
+    HoldId, Krw, OrderId, SeatIndex, SeatState, TicketId, UserId,
     order::{OrderEvent, OrderState},
+    payment_key::is_payment_key,
     seat_book::HoldGone,
 };
 
-use super::store::{self, Line, StoredOrder};
+use super::{
+    confirming::{self, Confirm},
+    limits,
+    making::{self, NewOrder},
+    store::{self, Line, StoredOrder},
+};
 use crate::{
     app::{App, Parts},
-    catalogue::service::performance,
+    catalogue::{service::performance, store::PerformanceInfo},
+    db::Tx,
     error::ApiError,
     extract::{Auth, EmptyWrite, Write},
-    holds::service::{describe, reference, total},
-    idempotency::{self, Begun},
-    outbox::{self, Message},
+    holds::{
+        event_limit,
+        service::{describe, reference, total},
+    },
+    idempotency::{self, Answer, Begun, Key},
+    messages::Message,
+    outbox, overload,
 };
 
-/// How long a confirmation waits for its outcome before it answers "confirming".
-const OUTCOME_WAIT: Duration = Duration::from_secs(10);
 /// How often it looks, where another replica may have brought the outcome.
 const OUTCOME_LOOK: Duration = Duration::from_millis(250);
 /// How often overdue orders are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_millis(500);
 /// Overdue orders ended in one go.
 const EXPIRE_BATCH: u32 = 100;
-/// The longest payment key Toss gives out, in characters (Toss core API, Payment object).
-const PAYMENT_KEY_CHARS_MAX: usize = 200;
 /// The longest order name Toss takes, in characters (Toss core API, Payment object).
 const ORDER_NAME_CHARS_MAX: usize = 100;
 
 /// Makes a hold an order. The seats are kept in the live state first, so that the hold cannot end under us; then SQL
-/// decides; what SQL refuses is given back.
+/// decides; what SQL refuses is given back. Where it is not known what SQL did, the seats stay kept: the same request
+/// finishes the work, or the comparison of live seats with SQL gives them back.
 pub async fn create(app: &App, auth: &Auth, hold_id: HoldId, key: &str, digest: &str) -> Result<Response, ApiError> {
-    if let Some(response) = idempotency::replay(&app.db, auth.scope(), key, digest).await? {
+    let key = Key { scope: auth.scope(), key, digest };
+    if let Some(response) = idempotency::replay(&app.db, key.scope, key.key, key.digest).await? {
         return Ok(response);
     }
-    let now = app.now();
     let found = app.seats.find_hold(hold_id).await?;
-    let (performance_id, _) = found.filter(|(_, h)| h.user == auth.user()).ok_or(Code::HoldExpired)?;
-    let mut order_id = OrderId::new(app.config.region, now, app.random_id());
-    let mut ordered =
-        crate::on_seats!(app, performance_id, app.seats.order(performance_id, hold_id, auth.user(), order_id))?;
-    if let Err(HoldGone::Ordered(earlier)) = ordered {
-        // A request before this one ordered it: answer with that order, or finish what it could not.
-        if let Some(order) = store::find(&app.db, earlier).await? {
-            return Ok(axum::response::IntoResponse::into_response((
-                StatusCode::CREATED,
-                axum::Json(to_api(app, &order).await?),
-            )));
-        }
-        order_id = earlier;
-        ordered =
-            crate::on_seats!(app, performance_id, app.seats.order(performance_id, hold_id, auth.user(), order_id))?;
+    let Some((performance_id, found)) = found.filter(|(_, h)| h.user == auth.user()) else {
+        return existing(app, auth, hold_id, &key).await;
+    };
+    // Before the hold becomes an order in the live state: who is refused here still has a hold, which ends by itself.
+    if !app.gates.gate(performance_id).batches.making.has_room() {
+        return Err(overload::refused());
     }
-    let hold = ordered.map_err(|_| Code::HoldExpired)?;
+    let mut id = found.order_id().unwrap_or_else(|| OrderId::new(app.config.region, app.now(), app.random_id()));
+    let mut ordered = crate::on_seats!(app, performance_id, app.seats.order(performance_id, hold_id, auth.user(), id))?;
+    if let Err(HoldGone::Ordered(first)) = ordered {
+        // A request beside this one was first: its order is ours.
+        id = first;
+        ordered = crate::on_seats!(app, performance_id, app.seats.order(performance_id, hold_id, auth.user(), id))?;
+    }
+    let Ok(hold) = ordered else { return existing(app, auth, hold_id, &key).await };
     let info = performance(app, performance_id).await?;
     let seats = describe(&info, &hold.seats);
     let lines: Vec<Line> = seats.iter().map(|s| Line { seat: s.index, price: s.price_krw }).collect();
+    let price = total(&seats)?;
     let more = if lines.len() > 1 { format!(" {}매", lines.len()) } else { String::new() };
     let room = ORDER_NAME_CHARS_MAX - more.chars().count();
     let order = StoredOrder {
-        id: order_id,
+        id,
         user: auth.user(),
         performance: performance_id,
         hold: hold_id,
-        state: OrderState::Pending,
-        total: total(&seats)?,
+        // What costs nothing needs no payment.
+        state: if price == Krw(0) { OrderState::Paid } else { OrderState::Pending },
+        total: price,
         name: info.event.title.chars().take(room).collect::<String>() + &more,
-        pay_before: now.plus_ms(app.config.pay_window_ms),
+        pay_before: app.now().plus_ms(app.config.pay_window_ms),
         decline_reason: None,
     };
-    let stored = store_new(app, auth, &order, &lines, hold.fence, key, digest).await;
-    let Err(e) = stored else { return stored };
-    match store::find(&app.db, order_id).await? {
-        None => app.seats.undo_order(performance_id, hold_id, order_id).await?,
-        // A request beside this one stored the same order first: its order is ours.
-        Some(order) if e.code == Code::Internal => {
-            return Ok(axum::response::IntoResponse::into_response((
-                StatusCode::CREATED,
-                axum::Json(to_api(app, &order).await?),
-            )));
+    let tickets: Vec<_> = match order.state {
+        OrderState::Paid => {
+            lines.iter().map(|_| TicketId::new(app.config.region, app.now(), app.random_id())).collect()
         }
-        Some(_) => {}
+        _ => Vec::new(),
+    };
+    let body = to_api_with(app, &order, &lines, tickets.clone()).await?;
+    let answer = Answer::to(&key, StatusCode::CREATED, &body)?;
+    let new = NewOrder { order, lines, tickets, fence: hold.fence, answer: answer.clone() };
+    match making::store_new(app, &info, new).await {
+        Ok(true) => {
+            // SQL counts them now. Should this fail, the count ends with the hold's time.
+            if let Err(e) = event_limit::uncount(app, &info, auth.user(), hold_id).await {
+                tracing::debug!(context = e.context, "an ordered hold is counted a while longer");
+            }
+            Ok(answer.into_response())
+        }
+        Ok(false) => match idempotency::replay(&app.db, key.scope, key.key, key.digest).await {
+            Ok(Some(response)) => Ok(response),
+            Ok(None) => existing(app, auth, hold_id, &key).await,
+            Err(e) => {
+                // The key is another request's, so this hold is no order unless a request for it was first too.
+                if store::of_hold(&app.db, hold_id).await?.is_none() {
+                    app.seats.undo_order(performance_id, hold_id, id).await?;
+                }
+                Err(e)
+            }
+        },
+        Err(e) => {
+            if matches!(e.code, Code::SeatsTaken | Code::SeatLimit | Code::PerformanceCancelled) {
+                app.seats.undo_order(performance_id, hold_id, id).await?;
+            }
+            Err(e)
+        }
     }
-    Err(e)
 }
 
-async fn store_new(
-    app: &App,
-    auth: &Auth,
-    order: &StoredOrder,
-    lines: &[Line],
-    fence: i64,
-    key: &str,
-    digest: &str,
-) -> Result<Response, ApiError> {
-    let answer = to_api_with(app, order, lines, Vec::new()).await?;
-    match idempotency::begin(&app.db, auth.scope(), key, digest, app.now()).await? {
+/// The order that a request before this one made of the hold. That is this key's answer from now on: with another body
+/// it is refused.
+async fn existing(app: &App, auth: &Auth, hold: HoldId, key: &Key<'_>) -> Result<Response, ApiError> {
+    let order = store::of_hold(&app.db, hold).await?.filter(|o| o.user == auth.user()).ok_or(Code::HoldExpired)?;
+    let answer = to_api(app, &order).await?;
+    match idempotency::begin(&app.db, key.scope, key.key, key.digest, app.now()).await? {
         Begun::Replay(response) => Ok(response),
-        Begun::Fresh(mut work) => {
-            store::insert(&mut work.tx, order, lines, app.now()).await?;
-            let seats: Vec<SeatIndex> = lines.iter().map(|l| l.seat).collect();
-            store::claim(&mut work.tx, order.performance, order.id, &seats, fence).await?;
-            let prepare = Message::Prepare {
-                user_id: order.user,
-                amount_krw: order.total,
-                order_name: order.name.clone(),
-                expires_at: order.pay_before,
-            };
-            outbox::put(app, &mut work.tx, order.id, &prepare).await?;
-            let response = work.finish(StatusCode::CREATED, &answer).await?;
-            app.outbox_filled.notify_one();
-            Ok(response)
-        }
+        Begun::Fresh(work) => work.finish(StatusCode::CREATED, &answer).await,
     }
+}
+
+/// Whose seats are counted where.
+pub fn account_of(info: &PerformanceInfo, user: UserId) -> limits::Account {
+    limits::Account { user, event: info.event.id, performance: info.summary.id }
 }
 
 /// The buyer came back from Toss: asks the payment service to take the money and waits a while for the outcome.
@@ -131,11 +150,8 @@ pub async fn confirm(app: &App, auth: &Auth, id: OrderId, write: Write<ConfirmOr
         return outcome(app, id).await;
     }
     let body = write.body;
-    if body.payment_key.is_empty()
-        || body.payment_key.chars().count() > PAYMENT_KEY_CHARS_MAX
-        || !body.payment_key.bytes().all(|b| b.is_ascii_graphic())
-    {
-        return Err(ApiError::field("/payment_key", "결제 키가 올바르지 않아요."));
+    if !is_payment_key(&body.payment_key) {
+        return Err(ApiError::field("/payment_key", ("결제 키가 올바르지 않아요.", "This is not a payment key.")));
     }
     let order = owned(app, auth.user(), id).await?;
     if body.amount_krw != order.total {
@@ -145,26 +161,23 @@ pub async fn confirm(app: &App, auth: &Auth, id: OrderId, write: Write<ConfirmOr
     if order.state == OrderState::Pending && order.pay_before <= now {
         return Err(Code::OrderState.into());
     }
+    let key = Key { scope: auth.scope(), key: &write.key, digest: &write.digest };
+    if order.state == OrderState::Pending {
+        let message = Message::Confirm { payment_key: body.payment_key, amount_krw: order.total };
+        let confirm = Confirm { id, message, answer: Answer::to(&key, StatusCode::OK, &())? };
+        if confirming::store_confirm(app, &order, confirm).await? {
+            return outcome(app, id).await;
+        }
+    }
+    // The order is further on, or a request beside this one was first: then its outcome is the answer.
+    let order = owned(app, auth.user(), id).await?;
     match idempotency::begin(&app.db, auth.scope(), &write.key, &write.digest, now).await? {
         Begun::Replay(_) => {}
-        Begun::Fresh(mut work) => {
-            // An order that is further on needs nothing; its outcome is the answer.
-            let asks = matches!(order.state, OrderState::Pending);
-            if asks {
-                match store::advance(&mut work.tx, &order, OrderEvent::ConfirmRequested).await {
-                    Ok(_) => {
-                        let confirm = Message::Confirm { payment_key: body.payment_key, amount_krw: order.total };
-                        outbox::put(app, &mut work.tx, id, &confirm).await?;
-                    }
-                    // A request beside this one was first; its outcome is ours.
-                    Err(e) if e.code == Code::OrderState => {}
-                    Err(e) => return Err(e),
-                }
-            } else if !matches!(order.state, OrderState::Confirming | OrderState::Paid) {
+        Begun::Fresh(work) => {
+            if !matches!(order.state, OrderState::Confirming | OrderState::Paid) {
                 return Err(Code::OrderState.into());
             }
-            work.finish(StatusCode::OK, &()).await?;
-            app.outbox_filled.notify_one();
+            drop(work.finish(StatusCode::OK, &()).await?);
         }
     }
     outcome(app, id).await
@@ -172,15 +185,15 @@ pub async fn confirm(app: &App, auth: &Auth, id: OrderId, write: Write<ConfirmOr
 
 /// The order once its payment is decided, or as it stands when the wait is over.
 async fn outcome(app: &App, id: OrderId) -> Result<Response, ApiError> {
-    let mut changed = app.orders_changed.subscribe();
-    let deadline = tokio::time::Instant::now() + OUTCOME_WAIT;
+    let mut news = app.news.wait_for(id);
+    let deadline = tokio::time::Instant::now() + app.world.outcome_wait;
     loop {
         let order = store::find(&app.db, id).await?.ok_or(Code::NotFound)?;
         if order.state != OrderState::Confirming || tokio::time::Instant::now() >= deadline {
-            return Ok(axum::response::IntoResponse::into_response(axum::Json(to_api(app, &order).await?)));
+            return Ok(Json(to_api(app, &order).await?).into_response());
         }
-        // Either way it is looked at again; a closed channel means the process stops, and the wait ends with it.
-        let _ = tokio::time::timeout(OUTCOME_LOOK, changed.changed()).await;
+        // Either way it is looked at again.
+        let _ = tokio::time::timeout(OUTCOME_LOOK, news.changed()).await;
     }
 }
 
@@ -194,56 +207,43 @@ pub async fn cancel(app: &App, auth: &Auth, id: OrderId, write: EmptyWrite) -> R
                 give_back(app, &mut work.tx, &order).await?;
             }
             let response = work.finish(StatusCode::NO_CONTENT, &()).await?;
-            app.outbox_filled.notify_one();
+            app.outbox.filled.notify_one();
             Ok(response)
         }
     }
 }
 
 /// Frees the seats of an order that will not be paid: in SQL now, in the live state through the outbox.
-async fn give_back(app: &Parts, tx: &mut crate::db::Tx, order: &StoredOrder) -> Result<(), ApiError> {
-    store::unclaim(tx, order.performance, order.id).await?;
-    outbox::put(app, tx, order.id, &Message::Settle { state: SeatState::Available }).await
+pub async fn give_back(app: &Parts, tx: &mut Tx, order: &StoredOrder) -> Result<(), ApiError> {
+    let info = performance(app, order.performance).await?;
+    let seats: Vec<SeatIndex> = store::lines_in(tx, order.id).await?.iter().map(|l| l.seat).collect();
+    limits::give_back(tx, &account_of(&info, order.user), seats.len()).await?;
+    store::unclaim(tx, order.performance, order.id, &seats).await?;
+    outbox::put(app, tx, order.id, &settle(order, seats, SeatState::Available)).await
 }
 
-/// What the payment service said of an order; applied in the caller's transaction, once.
-pub async fn apply(
-    app: &Parts,
-    tx: &mut crate::db::Tx,
-    id: OrderId,
-    event: OrderEvent,
-    reason: &str,
-) -> Result<(), ApiError> {
-    let Some(order) = store::find(&app.db, id).await? else {
-        tracing::error!(order = %id, "a payment result names an order that is not here");
-        return Ok(());
-    };
-    match store::advance(tx, &order, event).await {
-        Ok(false) => Ok(()),
-        Ok(true) => match event {
-            OrderEvent::Approved => {
-                let now = app.now();
-                let lines = store::lines(&app.db, id).await?;
-                let issued: Vec<_> = lines
-                    .into_iter()
-                    .map(|line| (line, TicketId::new(app.config.region, now, app.random_id())))
-                    .collect();
-                store::issue(tx, &order, &issued, now).await?;
-                outbox::put(app, tx, id, &Message::Settle { state: SeatState::Sold }).await
-            }
-            _ => {
-                store::set_decline_reason(tx, id, reason).await?;
-                give_back(app, tx, &order).await
-            }
-        },
-        // Money was taken for an order that cannot have its seats any more: it goes back.
-        Err(e) if e.code == Code::OrderState && event == OrderEvent::Approved => {
-            tracing::warn!(order = %id, "paid too late; the money goes back");
-            outbox::put(app, tx, id, &Message::Cancel { reason: "주문 시간이 지나 환불해요".into() }).await
-        }
-        Err(e) if e.code == Code::OrderState => Ok(()),
-        Err(e) => Err(e),
+/// The message that tells the live state what became of seats of an order.
+pub fn settle(order: &StoredOrder, seats: Vec<SeatIndex>, state: SeatState) -> Message {
+    Message::Settle {
+        performance: order.performance,
+        order: order.id,
+        hold: order.hold,
+        user: order.user,
+        seats,
+        state,
     }
+}
+
+/// The money is there: tickets, by seat, and seats that are sold.
+pub async fn issue(app: &Parts, tx: &mut Tx, order: &StoredOrder) -> Result<Vec<TicketId>, ApiError> {
+    let now = app.now();
+    let lines = store::lines_in(tx, order.id).await?;
+    let seats = lines.iter().map(|l| l.seat).collect();
+    let issued: Vec<_> =
+        lines.into_iter().map(|line| (line, TicketId::new(app.config.region, now, app.random_id()))).collect();
+    store::issue(tx, &[(order, issued.as_slice())], now).await?;
+    outbox::put(app, tx, order.id, &settle(order, seats, SeatState::Sold)).await?;
+    Ok(issued.into_iter().map(|(_, ticket)| ticket).collect())
 }
 
 /// Ends orders nobody paid in time, until the process stops.
@@ -260,20 +260,44 @@ pub async fn expire_orders(app: App) {
     }
 }
 
-async fn expire_batch(app: &App) -> Result<(), ApiError> {
-    for order in store::overdue(&app.db, app.now(), EXPIRE_BATCH).await? {
-        let mut tx = app.db.begin_write().await?;
-        match store::advance(&mut tx, &order, OrderEvent::TimedOut).await {
-            Ok(_) => {}
-            // Paid or given up in this moment.
-            Err(e) if e.code == Code::OrderState => continue,
-            Err(e) => return Err(e),
-        }
-        give_back(app, &mut tx, &order).await?;
-        tx.commit().await?;
-        app.outbox_filled.notify_one();
-        app.announce_order();
+/// Ends what is overdue now: orders nobody paid, and orders whose payment nobody decided.
+pub async fn expire_batch(app: &App) -> Result<(), ApiError> {
+    let now = app.now();
+    for order in store::overdue(&app.db, OrderState::Pending, now, EXPIRE_BATCH).await? {
+        end_or_warn(app, &order, OrderEvent::TimedOut).await;
     }
+    let bound = now.plus_ms(-app.config.decision_window_ms);
+    for order in store::overdue(&app.db, OrderState::Confirming, bound, EXPIRE_BATCH).await? {
+        tracing::error!(order = %order.id, "no outcome of a payment within its bound; the seats are free again");
+        end_or_warn(app, &order, OrderEvent::Undecided).await;
+    }
+    Ok(())
+}
+
+/// One that fails keeps the others from nothing; it is found again.
+async fn end_or_warn(app: &App, order: &StoredOrder, event: OrderEvent) {
+    if let Err(e) = end(app, order, event).await {
+        tracing::warn!(order = %order.id, context = e.context, "an overdue order could not be ended");
+    }
+}
+
+/// Ends an order without its buyer: the seats are free again, and what was or will be taken goes back.
+pub async fn end(app: &App, order: &StoredOrder, event: OrderEvent) -> Result<(), ApiError> {
+    let mut tx = app.db.begin_write().await?;
+    match store::advance(&mut tx, order, event).await {
+        Ok(_) => {}
+        // Paid or given up in this moment.
+        Err(e) if e.code == Code::OrderState => return Ok(()),
+        Err(e) => return Err(e),
+    }
+    give_back(app, &mut tx, order).await?;
+    if order.state == OrderState::Confirming {
+        let reason = "결제 결과를 확인하지 못해 취소해요".into();
+        outbox::put(app, &mut tx, order.id, &Message::Cancel { reason }).await?;
+    }
+    tx.commit().await?;
+    app.outbox.filled.notify_one();
+    app.news.announce(order.id);
     Ok(())
 }
 

@@ -2,16 +2,18 @@
 
 use axum::{
     Json, Router,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::State,
     http::header,
     response::{IntoResponse, Response},
     routing::get,
 };
-use nugul_api::{Code, Page, booking::Ticket, limits};
+use nugul_api::{
+    Code, Page,
+    booking::{RefundTerms, Ticket},
+};
 use nugul_domain::TicketId;
 use nugul_token::EntryClaims;
 use qrcode::{EcLevel, QrCode, render::svg};
-use serde::Deserialize;
 
 use super::store::{self, StoredTicket};
 use crate::{
@@ -19,7 +21,9 @@ use crate::{
     catalogue::service::performance,
     error::ApiError,
     extract::{Auth, Id},
-    holds::service::{describe, reference},
+    holds::service::{reference, ticketed_seat},
+    paging::Paging,
+    refunds,
 };
 
 /// The smallest side of a QR picture, in pixels: large enough for a gate.
@@ -33,29 +37,11 @@ pub fn router() -> Router<App> {
         .route("/tickets/{id}/qr.svg", get(qr))
 }
 
-#[derive(Deserialize)]
-struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
 #[utoipa::path(get, path = "/api/v1/me/tickets", tag = "tickets", responses((status = 200, body = Page<Ticket>)),
     params(("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query)))]
-async fn list(
-    State(app): State<App>,
-    auth: Auth,
-    query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<Page<Ticket>>, ApiError> {
-    let Query(query) = query.map_err(|_| Code::InvalidParameter)?;
-    let limit = query.limit.unwrap_or(limits::PAGE_ITEMS_DEFAULT);
-    if !(1..=limits::PAGE_ITEMS_MAX).contains(&limit) {
-        return Err(Code::InvalidParameter.into());
-    }
-    let cursor = query.cursor.map(|c| c.parse::<TicketId>()).transpose().map_err(|_| Code::InvalidParameter)?;
-    let mut stored = store::of_user(&app.db, auth.user(), cursor, limit + 1).await?;
-    let more = stored.len() > limit as usize;
-    stored.truncate(limit as usize);
-    let next_cursor = stored.last().filter(|_| more).map(|t| t.id.to_string());
+async fn list(State(app): State<App>, auth: Auth, paging: Paging<TicketId>) -> Result<Json<Page<Ticket>>, ApiError> {
+    let read = store::of_user(&app.db, auth.user(), paging.cursor, paging.to_read()).await?;
+    let (stored, next_cursor) = paging.cut(read, |t| t.id.to_string());
     let mut items = Vec::with_capacity(stored.len());
     for ticket in &stored {
         items.push(to_api(&app, ticket).await?);
@@ -72,6 +58,9 @@ async fn read(State(app): State<App>, auth: Auth, Id(id): Id<TicketId>) -> Resul
 #[utoipa::path(get, path = "/api/v1/tickets/{id}/qr.svg", tag = "tickets", responses((status = 200, content_type = "image/svg+xml")), params(("id" = String, Path)))]
 async fn qr(State(app): State<App>, auth: Auth, Id(id): Id<TicketId>) -> Result<Response, ApiError> {
     let ticket = store::find(&app.db, auth.user(), id).await?.ok_or(Code::NotFound)?;
+    if ticket.refunding {
+        return Err(Code::RefundState.into());
+    }
     let text = entry_token(&app, &ticket)?;
     // Level L: a phone's screen is clean, and larger modules read faster at a gate.
     let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::L).map_err(ApiError::internal)?;
@@ -87,17 +76,18 @@ fn entry_token(app: &Parts, t: &StoredTicket) -> Result<String, ApiError> {
 
 async fn to_api(app: &Parts, t: &StoredTicket) -> Result<Ticket, ApiError> {
     let info = performance(app, t.performance).await?;
-    let seat = describe(&info, &[t.seat])
-        .into_iter()
-        .next()
-        .ok_or_else(|| ApiError::internal("a ticket's seat is not in the hall"))?;
+    let seat = ticketed_seat(&info, t.seat, t.price)?;
     Ok(Ticket {
         id: t.id,
         order_id: t.order,
         performance: reference(&info),
-        // The price at issue is the face value, whatever the event says now.
-        seat: nugul_api::booking::SeatInfo { price_krw: t.price, ..seat },
+        seat,
         issued_at: t.issued_at,
-        entry_token: entry_token(app, t)?,
+        entry_token: if t.refunding { String::new() } else { entry_token(app, t)? },
+        refund_terms: refunds::service::quote(app, t).await?.map(|terms| RefundTerms {
+            fee_krw: terms.fee,
+            amount_krw: terms.amount,
+            by_rule: terms.by_rule,
+        }),
     })
 }

@@ -22,9 +22,11 @@ pub struct StoredTicket {
     pub qr_version: i64,
     /// When it was issued.
     pub issued_at: Timestamp,
+    /// Whether it is on its way back: it opens no gate.
+    pub refunding: bool,
 }
 
-const COLUMNS: &str = "id, order_id, performance_id, seat, price_krw, qr_version, issued_at";
+const COLUMNS: &str = "id, order_id, performance_id, seat, price_krw, qr_version, issued_at, refund_id";
 
 fn ticket(row: &AnyRow) -> Result<StoredTicket, ApiError> {
     Ok(StoredTicket {
@@ -35,6 +37,7 @@ fn ticket(row: &AnyRow) -> Result<StoredTicket, ApiError> {
         price: Krw(row.try_get("price_krw")?),
         qr_version: row.try_get("qr_version")?,
         issued_at: Timestamp::from_millis(row.try_get("issued_at")?),
+        refunding: row.try_get::<Option<Vec<u8>>, _>("refund_id")?.is_some(),
     })
 }
 
@@ -63,4 +66,16 @@ pub async fn find(db: &Db, user: UserId, id: TicketId) -> Result<Option<StoredTi
     let row =
         sqlx::query(AssertSqlSafe(sql)).bind(id.to_bytes()).bind(user.to_bytes()).fetch_optional(db.pool()).await?;
     row.as_ref().map(ticket).transpose()
+}
+
+/// Live tickets of which `condition`, on one value, is true, with their holders.
+pub(crate) async fn live_where(
+    db: &Db,
+    condition: &'static str,
+    value: &[u8],
+    limit: i64,
+) -> Result<Vec<(UserId, StoredTicket)>, ApiError> {
+    let sql = format!("SELECT user_id, {COLUMNS} FROM tickets WHERE {condition} AND live = 1 ORDER BY seat LIMIT ?");
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(value.to_vec()).bind(limit).fetch_all(db.pool()).await?;
+    rows.iter().map(|row| Ok((UserId::from_bytes(&row.try_get::<Vec<u8>, _>("user_id")?)?, ticket(row)?))).collect()
 }

@@ -1,0 +1,39 @@
+//! Approved payments, many at once: their orders are paid, their tickets issued.
+
+use nugul_domain::{OrderId, SeatIndex, SeatState, TicketId, order::OrderState};
+
+use super::{service::settle, store};
+use crate::{
+    app::Parts,
+    db::Tx,
+    error::ApiError,
+    outbox::{self, New, Owed},
+};
+
+/// Applies approvals of different orders in the caller's transaction, and gives the messages to be handed over after its
+/// commit. Nothing where one of the orders is not waiting for that: roll back, and apply them one by one.
+pub async fn approve_all(app: &Parts, tx: &mut Tx, ids: &[OrderId]) -> Result<Option<Vec<Owed>>, ApiError> {
+    let mut ids = ids.to_vec();
+    // The order of locks.
+    ids.sort_unstable();
+    let orders = store::find_all(tx, &ids).await?;
+    let all_wait = orders.len() == ids.len() && orders.iter().all(|o| o.state == OrderState::Confirming);
+    if !all_wait || !store::all_paid(tx, &ids).await? {
+        return Ok(None);
+    }
+    let now = app.now();
+    let mut tickets = Vec::with_capacity(ids.len());
+    for (order, line) in store::lines_of_all(tx, &ids).await? {
+        tickets.push((order, (line, TicketId::new(app.config.region, now, app.random_id()))));
+    }
+    let of_each: Vec<Vec<_>> =
+        ids.iter().map(|id| tickets.iter().filter(|(order, _)| order == id).map(|(_, t)| *t).collect()).collect();
+    let issued: Vec<_> = orders.iter().zip(&of_each).map(|(order, lines)| (order, lines.as_slice())).collect();
+    store::issue(tx, &issued, now).await?;
+    let sold = issued.iter().map(|(order, lines)| {
+        let seats: Vec<SeatIndex> = lines.iter().map(|(line, _)| line.seat).collect();
+        let message = settle(order, seats, SeatState::Sold);
+        New { in_order_of: order.hold.to_bytes(), place: 1, is_next: true, message }
+    });
+    outbox::put_all(app, tx, &sold.collect::<Vec<_>>()).await.map(Some)
+}

@@ -1,0 +1,68 @@
+//! Deletes what nobody asks for any more, so that no table grows without end. Any replica may do it, any number of times.
+
+use std::time::Duration;
+
+use nugul_domain::PerformanceId;
+use sqlx::Row;
+
+use crate::{accounts, app::App, error::ApiError};
+
+/// How often.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// How long the answer to an idempotency key is kept: as long as Toss keeps those it was given (Toss core API,
+/// Idempotency-Key), in milliseconds.
+const ANSWERS_FOR_MS: i64 = 15 * 24 * 60 * 60 * 1000;
+/// How long a delivered message is kept for whoever looks into a case, in milliseconds.
+const MESSAGES_FOR_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+
+/// How long what the comparison of live seats found is kept, in milliseconds.
+const CORRECTIONS_FOR_MS: i64 = 90 * 24 * 60 * 60 * 1000;
+/// When the live state of a performance is let go: this long after it began, in milliseconds.
+const SEATS_FOR_MS: i64 = 24 * 60 * 60 * 1000;
+/// For this long after that it is let go again and again, because someone may have asked once more, in milliseconds.
+const SEATS_AGAIN_MS: i64 = 24 * 60 * 60 * 1000;
+/// Performances let go in one go.
+const SEATS_MAX: i64 = 1_000;
+
+/// Deletes what is over, until the process stops.
+pub async fn keep_tidy(app: App) {
+    let mut stopping = app.stopping.clone();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            _ = stopping.changed() => return,
+        }
+        if let Err(e) = sweep(&app).await {
+            tracing::warn!(context = e.context, "what is over could not be deleted");
+        }
+    }
+}
+
+async fn sweep(app: &App) -> Result<(), ApiError> {
+    accounts::service::sweep(app).await?;
+    for (sql, age_ms) in [
+        ("DELETE FROM idempotency WHERE created_at < ?", ANSWERS_FOR_MS),
+        ("DELETE FROM outbox WHERE done_at < ?", MESSAGES_FOR_MS),
+        ("DELETE FROM seat_corrections WHERE corrected_at < ?", CORRECTIONS_FOR_MS),
+        ("DELETE FROM search_jobs WHERE finished_at < ?", MESSAGES_FOR_MS),
+    ] {
+        sqlx::query(sql).bind(app.now().plus_ms(-age_ms).as_millis()).execute(app.db.writes()).await?;
+    }
+    forget_seats(app).await
+}
+
+/// Lets go of the live state of performances that are over. Redis would keep it for ever.
+async fn forget_seats(app: &App) -> Result<(), ApiError> {
+    let over = app.now().plus_ms(-SEATS_FOR_MS);
+    let rows =
+        sqlx::query("SELECT id FROM performances WHERE starts_at > ? AND starts_at <= ? ORDER BY starts_at LIMIT ?")
+            .bind(over.plus_ms(-SEATS_AGAIN_MS).as_millis())
+            .bind(over.as_millis())
+            .bind(SEATS_MAX)
+            .fetch_all(app.db.pool())
+            .await?;
+    for row in &rows {
+        app.seats.forget(PerformanceId::from_bytes(&row.try_get::<Vec<u8>, _>("id")?)?).await?;
+    }
+    Ok(())
+}
