@@ -1,8 +1,8 @@
+import { follow } from "./live.js";
+
 // The seat map: mirrors the checkboxes of the list, follows the performance's stream, and says what changed.
 const form = document.getElementById("seats");
 const STATES = ["available", "held", "sold", "blocked"];
-const RETRY_MS = 2000;
-const OPEN_WAIT_MS = 300;
 
 if (form) start();
 
@@ -14,7 +14,7 @@ function start() {
   const max = Number(d.max), english = document.documentElement.lang === "en";
   const rects = new Map(), boxes = new Map(), rows = [];
   let states = decode(d.states, Number(d.count));
-  let version = Number(d.version), sending = false, active = null;
+  let version = Number(d.version), sending = false, active = null, about = null;
 
   const money = (n) => english ? `₩${n.toLocaleString("en")}` : `${n.toLocaleString("en")}원`;
   const wordsOf = (state) => d[STATES[state]];
@@ -120,6 +120,18 @@ function start() {
     paint(Number(e.target.value));
     tell(true);
   });
+  // The seats offered instead of taken ones, chosen in place; elsewhere than in this block the link leads there.
+  $("instead")?.addEventListener("click", (e) => {
+    const wanted = new URL(e.currentTarget.href).searchParams.getAll("seat").map(Number);
+    if (!wanted.every((i) => rects.has(i) && !boxes.get(i).disabled)) return;
+    e.preventDefault();
+    for (const c of boxes.values()) c.checked = wanted.includes(Number(c.value));
+    for (const i of rects.keys()) paint(i);
+    said.textContent = "";
+    tell(true);
+    point(wanted[0], true);
+    rects.get(wanted[0]).el.scrollIntoView({ block: "center", inline: "center" });
+  });
   const best = document.querySelector("form.best");
   best?.addEventListener("change", () => newKey(best));
   for (const f of [form, best]) f?.addEventListener("submit", () => { sending = true; });
@@ -195,63 +207,45 @@ function start() {
     if (lost.length && !sending) said.textContent = d.lost + lost.join(" · ");
     if (changed.length) { tell(lost.length > 0); countGrades(); }
   }
-  function take(snapshot) {
-    const next = decode(snapshot.states, snapshot.seat_count);
-    if (snapshot.version < version) return;
-    const changed = [];
-    for (let i = 0; i < next.length; i++) if (next[i] !== states[i]) changed.push(i);
-    states = next;
-    version = snapshot.version;
-    apply(changed);
-  }
-  let catching = false;
-  async function catchUp() {
-    if (catching) return;
-    catching = true;
-    mode("catching-up");
-    try {
-      const answer = await fetch(`/api/v1/performances/${d.performance}/seats`, { headers: { "x-nugul-page": "1" } });
-      if (!answer.ok) throw new Error(String(answer.status));
-      take(await answer.json());
-      mode("live");
-    } catch {
-      mode("offline");
-      setTimeout(catchUp, RETRY_MS);
-    } finally {
-      catching = false;
+  // What came over the stream; gives the version after it, or null where a step is missing.
+  function take(event, f) {
+    if (event === "snapshot") {
+      // What comes with a mark replaces what is here; else an older answer changes nothing.
+      if (f.version < version && !f.reset) return version;
+      const next = decode(f.states, f.seat_count), changed = [];
+      for (let i = 0; i < next.length; i++) if (next[i] !== states[i]) changed.push(i);
+      states = next;
+      version = f.version;
+      apply(changed);
+      return version;
     }
-  }
-  let stream = null;
-  function follow() {
-    stream?.close();
-    const mine = stream = new EventSource(`/api/v1/performances/${d.performance}/stream`);
-    // A resumed stream is silent where nothing changed, so the seats are asked for.
-    mine.addEventListener("open", () => setTimeout(() => { if (live.dataset.live !== "live") catchUp(); }, OPEN_WAIT_MS));
-    mine.addEventListener("snapshot", (e) => { take(JSON.parse(e.data)); mode("live"); });
-    mine.addEventListener("changes", (e) => {
-      const f = JSON.parse(e.data);
-      if (f.to <= version) return mode("live");
-      if (f.from > version) return void catchUp();
+    if (event === "changes") {
+      if (f.to <= version) return version;
+      if (f.from > version) return null;
       const changed = new Set();
       for (const step of f.changes.slice(version - f.from)) for (const [i, s] of step) { states[i] = s; changed.add(i); }
       version = f.to;
       apply([...changed]);
-      mode("live");
-    });
-    mine.addEventListener("error", () => {
-      mode("offline");
-      // The browser reconnects by itself unless the answer was refused.
-      if (mine.readyState === EventSource.CLOSED) setTimeout(() => { if (mine === stream) follow(); }, RETRY_MS);
-    });
+      return version;
+    }
+    if (event === "status") status(f);
   }
-  addEventListener("offline", () => mode("offline"));
-  addEventListener("pagehide", () => stream?.close());
-  addEventListener("pageshow", (e) => { if (e.persisted) { sending = false; newKey(form); if (best) newKey(best); catchUp(); follow(); } });
+  // The organiser cancelled it, or the sale opens or closes: the page the server makes says what that means.
+  function status(f) {
+    const is = `${f.cancelled} ${f.sales_open_at} ${f.sales_close_at}`;
+    if (about !== null && about !== is && !sending) location.reload();
+    about = is;
+  }
+  follow({
+    url: `/api/v1/performances/${d.performance}/stream`,
+    snapshot: `/api/v1/performances/${d.performance}/seats`,
+    version, take, mode,
+  });
+  addEventListener("pageshow", (e) => { if (e.persisted) { sending = false; newKey(form); if (best) newKey(best); } });
 
   const first = chosen()[0]?.i ?? [...rects.keys()].find((i) => states[i] === 0);
   if (first !== undefined) point(first, false);
   tell(false);
-  follow();
 }
 
 // Two bits a seat, seat 0 in the lowest bits of the first byte.

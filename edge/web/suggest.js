@@ -9,7 +9,11 @@ if (input) {
   list.hidden = true;
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-label", input.dataset.label);
-  input.form.append(list);
+  // How many there are, for those who do not see the list.
+  const status = document.createElement("p");
+  status.className = "hidden";
+  status.setAttribute("role", "status");
+  input.form.append(list, status);
   for (const [name, value] of [["role", "combobox"], ["aria-autocomplete", "list"], ["aria-expanded", "false"], ["aria-controls", list.id]])
     input.setAttribute(name, value);
 
@@ -19,6 +23,7 @@ if (input) {
     clearTimeout(timer);
     asked?.abort();
     list.hidden = true;
+    status.textContent = "";
     at = -1;
     input.setAttribute("aria-expanded", "false");
     input.removeAttribute("aria-activedescendant");
@@ -31,19 +36,35 @@ if (input) {
     else input.setAttribute("aria-activedescendant", list.children[at].id);
   };
 
+  // A text with what matched of it marked; the parts are counted in characters.
+  const marked = (text, parts = []) => {
+    const letters = [...text], nodes = [];
+    let end = 0;
+    for (const { from, to } of parts) {
+      const mark = document.createElement("mark");
+      mark.textContent = letters.slice(from, to).join("");
+      nodes.push(letters.slice(end, from).join(""), mark);
+      end = to;
+    }
+    return [...nodes, letters.slice(end).join("")];
+  };
+
   const show = (found) => {
     list.replaceChildren(...found.map((s, k) => {
       const li = document.createElement("li");
       li.id = `q-${k}`;
       li.setAttribute("role", "option");
       li.dataset.event = s.event_id;
+      const title = document.createElement("span");
+      title.append(...marked(s.title, s.highlights));
       const place = document.createElement("small");
       place.textContent = s.place;
-      li.append(s.title, place);
+      li.append(title, place);
       return li;
     }));
     point(-1);
     list.hidden = !found.length;
+    status.textContent = found.length ? input.dataset.count.replace("{n}", found.length) : "";
     input.setAttribute("aria-expanded", String(!list.hidden));
   };
 

@@ -1,70 +1,33 @@
-//! The edge on Cloudflare Workers: the platform's fetch, clock, randomness and bindings for the core, and a Durable
-//! Object per performance that shares one upstream among all who watch its seats.
+//! The edge on Cloudflare Workers: the platform's fetch, clock, randomness and bindings for the core. `rooms` has the
+//! Durable Objects that share one upstream among all who watch a performance's seats.
 
 // What `durable_object` writes has no documentation.
 #![allow(missing_docs)]
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+mod rooms;
+
+use std::{rc::Rc, time::Duration};
 
 use futures_util::{
     StreamExt,
     future::{Either, select},
 };
 use nugul_edge_core::{
-    App,
-    fanout::{self, Shared},
-    handle,
+    App, handle,
     host::{FETCH_TIMEOUT_MS, Host, HostError, Outgoing, Task},
     http::{self, Body, ByteStream},
 };
 use worker::{
-    AbortController, Context, Date, Delay, DurableObject, Env, Fetch, Headers, Method, Request, RequestInit,
-    RequestRedirect, Response, Result, State, durable_object, event, js_sys::Uint8Array,
+    AbortController, Context, Date, Delay, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
+    Response, ResponseBody, Result, event, js_sys::Uint8Array,
 };
-
-/// The binding of the Durable Object class.
-const SEAT_ROOM: &str = "SEAT_ROOM";
-/// The room has all the readers it can serve.
-const FULL: u16 = 503;
 
 /// Answers a request.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
-    let host = Worker { env, context: Some(Rc::new(context)) };
+    let host = Worker { env, context: Some(Rc::new(context)), root: None };
     let request = incoming(request)?;
     answer(handle(&host, &App::shared(), request).await)
-}
-
-/// Everyone who watches the seats of one performance from this part of the world.
-#[durable_object]
-pub struct SeatRoom {
-    env: Env,
-    shared: Rc<RefCell<Shared>>,
-}
-
-impl DurableObject for SeatRoom {
-    fn new(_state: State, env: Env) -> Self {
-        Self { env, shared: Rc::default() }
-    }
-
-    async fn fetch(&self, request: Request) -> Result<Response> {
-        let host = Worker { env: self.env.clone(), context: None };
-        let url = request.url()?.to_string();
-        let upstream = Outgoing {
-            method: http::Method::Get,
-            url,
-            headers: request.headers().entries().collect(),
-            body: Vec::new(),
-        };
-        match fanout::join(&host, &self.shared, upstream) {
-            Some(reader) => {
-                let response = Response::from_stream(reader.map(Ok::<_, worker::Error>))?;
-                response.headers().set("content-type", "text/event-stream")?;
-                Ok(response)
-            }
-            None => Response::error("full", FULL),
-        }
-    }
 }
 
 /// The platform.
@@ -73,10 +36,15 @@ struct Worker {
     env: Env,
     /// Absent in a Durable Object, whose tasks live as long as it does.
     context: Option<Rc<Context>>,
+    /// In a shard of a performance's readers: whose root is asked instead of the coordinator.
+    root: Option<String>,
 }
 
 impl Host for Worker {
     async fn fetch(&self, request: Outgoing) -> Result<http::Response, HostError> {
+        if let Some(root) = &self.root {
+            return rooms::feed(&self.env, root, request).await;
+        }
         let abort = AbortController::default();
         let signal = abort.signal();
         let exchange = Box::pin(async {
@@ -101,16 +69,17 @@ impl Host for Worker {
     }
 
     async fn seat_stream(&self, performance: &str, upstream: Outgoing) -> Result<http::Response, HostError> {
-        let joined = async {
-            let room = self.env.durable_object(SEAT_ROOM)?.id_from_name(performance)?.get_stub()?;
-            room.fetch_with_request(outgoing(upstream)?).await
-        };
-        let mut response = joined.await.map_err(failed)?;
-        if response.status_code() != 200 {
-            return Err(HostError::Failed(format!("room answered {}", response.status_code())));
-        }
-        let body = Body::Stream(pieces(response.stream().map_err(failed)?, None));
-        Ok(http::Response { status: 200, headers: response.headers().entries().collect(), body })
+        let mut chance = [0; 4];
+        self.random(&mut chance);
+        let stream = rooms::join(&self.env, performance, &upstream, u32::from_le_bytes(chance)).await?;
+        let headers = vec![("content-type".to_owned(), "text/event-stream".to_owned())];
+        // Passed on as it is: no frame of it goes through this isolate's memory.
+        Ok(http::Response { status: 200, headers, body: Body::Native(Box::new(stream)) })
+    }
+
+    fn client_address(&self, request: &http::Request) -> Option<String> {
+        // Cloudflare sets it, whatever the client sends.
+        request.header("cf-connecting-ip").map(str::to_owned)
     }
 
     fn spawn(&self, task: Task) {
@@ -214,6 +183,10 @@ fn answer(response: http::Response) -> Result<Response> {
         (204 | 304, _) | (_, Body::Empty) => Response::empty()?,
         (_, Body::Bytes(bytes)) => Response::from_bytes(bytes)?,
         (_, Body::Stream(stream)) => Response::from_stream(stream.map(Ok::<_, worker::Error>))?,
+        (_, Body::Native(stream)) => match stream.downcast::<ResponseBody>() {
+            Ok(body) => Response::from_body(*body)?,
+            Err(_) => return Response::error("a body of another platform", 500),
+        },
     };
     Ok(built.with_status(response.status).with_headers(headers))
 }

@@ -8,11 +8,17 @@ use nugul_api::{
 
 use crate::{
     catalogue::{self, List},
-    host::Host,
-    http::{Body, Method, Request, Response},
+    everywhere,
+    fanout::CLIENT_ADDRESS,
+    host::{Host, HostError},
+    http::{Body, Method, Request, Response, field, parse_form},
+    rankings,
     session::{self, Session},
-    upstream::{Ctx, Got, chosen, region_of},
+    upstream::{Ctx, Got, chosen, region_of, regions},
 };
+
+/// What `Retry-After` says to one who has too many streams, in seconds.
+const RETRY_AFTER_S: &str = "5";
 
 /// Answers a request below `/api/v1`.
 pub(crate) async fn handle<H: Host>(ctx: &Ctx<'_, H>, mut request: Request) -> Response {
@@ -20,32 +26,57 @@ pub(crate) async fn handle<H: Host>(ctx: &Ctx<'_, H>, mut request: Request) -> R
     let parts: Vec<&str> = path.split('/').collect();
     if request.method.is_read() {
         match parts.as_slice() {
-            ["events"] | ["search", "events"] => return catalogue::answer(ctx, &request, List::Events).await,
+            ["events"] => return catalogue::answer(ctx, &request, List::Events).await,
+            ["search", "events"] => {
+                let answer = catalogue::answer(ctx, &request, List::Events).await;
+                let params = parse_form(&request.query);
+                // Further pages are the same search.
+                if answer.status < 400 && field(&params, "cursor").is_none() {
+                    let reader = rankings::reader(ctx, &request).await;
+                    rankings::searched(ctx, &request, reader, field(&params, "q").unwrap_or_default());
+                }
+                return answer;
+            }
+            ["rankings", which @ ("keywords" | "events")] => return rankings::answer(ctx, &request, which).await,
             ["search", "suggest"] => return catalogue::answer(ctx, &request, List::Suggestions).await,
             ["calendar"] => return catalogue::answer(ctx, &request, List::Calendar).await,
-            ["events" | "performances", id] => {
+            [kind @ ("events" | "performances"), id] => {
                 let Some(region) = region_of(id) else { return ctx.refuse(Code::NotFound) };
                 return match ctx.ask_cached(Some(region), &request.path).await {
-                    Ok(Got::Kept(kept)) => kept.into_response(request.header("if-none-match")),
+                    Ok(Got::Kept(kept)) => {
+                        if *kind == "events" {
+                            let reader = rankings::reader(ctx, &request).await;
+                            rankings::looked(ctx, &request, reader, id);
+                        }
+                        kept.into_response(request.header("if-none-match"))
+                    }
                     Ok(Got::Answer(answer)) => answer,
                     Err(code) => ctx.refuse(code),
                 };
             }
-            ["performances", id, "stream"] => return stream(ctx, &request, id).await,
+            ["performances", id, "stream"] if wants_stream(&request) => return stream(ctx, &request, id).await,
             _ => {}
         }
     }
     if !forwardable(&path) {
         return ctx.refuse(Code::NotFound);
     }
-    let body = match std::mem::replace(&mut request.body, Body::Empty).collect(limits::BODY_BYTES_MAX).await {
-        Ok(body) => body,
-        Err(_) => return ctx.refuse(Code::BodyTooLarge),
+    let Ok(body) = std::mem::replace(&mut request.body, Body::Empty).collect(limits::BODY_BYTES_MAX).await else {
+        return ctx.refuse(Code::BodyTooLarge);
     };
     let (session, token) = match authenticate(ctx, &request).await {
         Ok(known) => known,
         Err(code) => return ctx.refuse(code),
     };
+    if request.method == Method::Get && everywhere::LISTS.contains(&path.as_str()) && regions(ctx.host).len() > 1 {
+        let params = parse_form(&request.query);
+        let mut answer = match everywhere::list(ctx, &path, &params, token.as_deref()).await {
+            Ok(answer) => answer,
+            Err(code) => ctx.refuse(code),
+        };
+        answer.headers.extend(session.set_cookies.into_iter().map(|cookie| ("set-cookie".to_owned(), cookie)));
+        return answer;
+    }
     // Ids know their region; what has none belongs to the region of who asks.
     let region = parts
         .iter()
@@ -100,6 +131,12 @@ async fn authenticate<H: Host>(ctx: &Ctx<'_, H>, request: &Request) -> Result<(S
     Ok((session, token))
 }
 
+/// Whether a stream is wanted, not its snapshot, which the coordinator gives.
+fn wants_stream(request: &Request) -> bool {
+    let accept = request.header("accept").unwrap_or_default();
+    accept.contains("text/event-stream") || !accept.contains("application/json")
+}
+
 /// Joins the seat stream of a performance that exists.
 async fn stream<H: Host>(ctx: &Ctx<'_, H>, request: &Request, id: &str) -> Response {
     let Some(region) = region_of(id) else { return ctx.refuse(Code::NotFound) };
@@ -113,6 +150,7 @@ async fn stream<H: Host>(ctx: &Ctx<'_, H>, request: &Request, id: &str) -> Respo
     if let Some(last) = request.header(LAST_EVENT_ID) {
         headers.push((LAST_EVENT_ID.to_owned(), last.to_owned()));
     }
+    headers.extend(ctx.host.client_address(request).map(|address| (CLIENT_ADDRESS.to_owned(), address)));
     let upstream = ctx.outgoing(Some(region), Method::Get, &request.path, headers, Vec::new());
     let upstream = match upstream {
         Ok(upstream) => upstream,
@@ -124,6 +162,7 @@ async fn stream<H: Host>(ctx: &Ctx<'_, H>, request: &Request, id: &str) -> Respo
             answer.headers.retain(|(name, _)| name != "cache-control");
             answer.with("cache-control", "no-store")
         }
-        Err(_) => ctx.refuse(Code::Unavailable),
+        Err(HostError::TooMany) => ctx.refuse(Code::TooManyRequests).with("retry-after", RETRY_AFTER_S),
+        Err(HostError::TimedOut | HostError::Failed(_)) => ctx.refuse(Code::Unavailable),
     }
 }

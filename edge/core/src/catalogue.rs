@@ -5,11 +5,11 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use nugul_api::{
     Code,
     catalogue::{CalendarDay, CatalogueVersion, EventSummary},
-    limits,
 };
 use nugul_catalog::{
-    CatalogEvent, Index, Query, Sort, import::parse_date, index::MAX_INDEX_BYTES, query::MAX_SUGGESTIONS,
+    CatalogEvent, Index, Page, Query, Suggestion, Weights, calendar, index::MAX_INDEX_BYTES, params, text::normalise,
 };
+use nugul_domain::Timestamp;
 use serde::Serialize;
 
 use crate::{
@@ -27,22 +27,46 @@ const ASK_FIRST_EVERY_MS: i64 = 250;
 const LOADING_MS: i64 = 5_000;
 /// How often it looks, in milliseconds.
 const LOOK_EVERY_MS: u64 = 25;
-/// Suggestions where the client does not say how many.
-const SUGGESTIONS_DEFAULT: usize = 8;
-/// How many events a day of the calendar names.
-const CALENDAR_EVENTS_MAX: usize = 20;
-
-/// The indexes of all regions, joined.
+/// How many events that open later are remembered.
+const OPENING_MAX: usize = 100;
+/// How long an answer keeps its tag, in milliseconds.
+const ETAG_MS: i64 = 60_000;
+/// The indexes of all regions.
 #[derive(Default)]
 pub(crate) struct Catalogue(RefCell<State>);
+
+/// The indexes of all regions, answering as one.
+pub(crate) struct Joined(Vec<Rc<Index>>);
+
+impl Joined {
+    /// Names what is in memory: another content, another version.
+    pub(crate) fn version(&self) -> String {
+        self.0.iter().map(|index| index.version()).collect::<Vec<_>>().join("-")
+    }
+
+    /// One page of what a query finds.
+    pub(crate) fn search(&self, query: &Query) -> Page {
+        nugul_catalog::search(&self.indexes(), query, &Weights::default())
+    }
+
+    /// Titles that continue what has been typed.
+    pub(crate) fn suggest(&self, q: &str, limit: usize, now: Timestamp) -> Vec<Suggestion> {
+        nugul_catalog::suggest(&self.indexes(), q, limit, Some(now), &Weights::default())
+    }
+
+    fn indexes(&self) -> Vec<&Index> {
+        self.0.iter().map(Rc::as_ref).collect()
+    }
+}
 
 #[derive(Default)]
 struct State {
     regions: BTreeMap<u8, Rc<Index>>,
-    joined: Option<Rc<Index>>,
+    joined: Option<Rc<Joined>>,
     asked_at: i64,
     loading_since: Option<i64>,
     categories: Rc<Vec<String>>,
+    opening: Rc<Vec<CatalogEvent>>,
     calendars: BTreeMap<String, Rc<Vec<CalendarDay>>>,
 }
 
@@ -56,7 +80,7 @@ impl State {
 }
 
 /// The index to answer from; an error where none could be had.
-pub(crate) async fn index<H: Host>(ctx: &Ctx<'_, H>) -> Result<Rc<Index>, Code> {
+pub(crate) async fn index<H: Host>(ctx: &Ctx<'_, H>) -> Result<Rc<Joined>, Code> {
     let now = ctx.host.now_ms();
     let (joined, due) = {
         let mut state = ctx.app.catalogue.0.borrow_mut();
@@ -86,7 +110,7 @@ pub(crate) async fn index<H: Host>(ctx: &Ctx<'_, H>) -> Result<Rc<Index>, Code> 
     current(ctx.app).ok_or(Code::Unavailable)
 }
 
-fn current(app: &App) -> Option<Rc<Index>> {
+fn current(app: &App) -> Option<Rc<Joined>> {
     app.catalogue.0.borrow().joined.clone()
 }
 
@@ -94,7 +118,7 @@ fn current(app: &App) -> Option<Rc<Index>> {
 async fn load<H: Host>(ctx: &Ctx<'_, H>) {
     let mut changed = false;
     for (region, _) in regions(ctx.host) {
-        let known = ctx.app.catalogue.0.borrow().regions.get(&region).map(|index| index.version().to_owned());
+        let known = ctx.app.catalogue.0.borrow().regions.get(&region).map(|index| index.version());
         if let Some(index) = fetch(ctx, region, known.as_deref()).await {
             ctx.app.catalogue.0.borrow_mut().regions.insert(region, Rc::new(index));
             changed = true;
@@ -105,19 +129,11 @@ async fn load<H: Host>(ctx: &Ctx<'_, H>) {
     if !changed {
         return;
     }
-    let mut all = state.regions.values();
-    let joined = match (all.next(), all.next()) {
-        (Some(only), None) => Some(Rc::clone(only)),
-        _ => {
-            let events: Vec<CatalogEvent> = state.regions.values().flat_map(|i| i.events()).cloned().collect();
-            Index::open(nugul_catalog::build(&events)).ok().map(Rc::new)
-        }
-    };
-    if let Some(index) = joined {
-        state.categories = Rc::new(categories_of(&index));
-        state.calendars.clear();
-        state.joined = Some(index);
-    }
+    let joined = Joined(state.regions.values().cloned().collect());
+    state.categories = Rc::new(categories_of(&joined));
+    state.opening = Rc::new(opening_of(&joined, Timestamp::from_millis(ctx.host.now_ms())));
+    state.calendars.clear();
+    state.joined = Some(Rc::new(joined));
 }
 
 async fn fetch<H: Host>(ctx: &Ctx<'_, H>, region: u8, known: Option<&str>) -> Option<Index> {
@@ -139,8 +155,6 @@ async fn fetch<H: Host>(ctx: &Ctx<'_, H>, region: u8, known: Option<&str>) -> Op
 struct Found<T> {
     items: Vec<T>,
     next_cursor: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total: Option<usize>,
 }
 
 /// Which list is asked for.
@@ -160,61 +174,55 @@ pub(crate) async fn answer<H: Host>(ctx: &Ctx<'_, H>, request: &Request, list: L
         Ok(index) => index,
         Err(code) => return ctx.refuse(code),
     };
-    let etag = format!("W/\"{}\"", index.version());
+    let now = Timestamp::from_millis(ctx.host.now_ms());
+    // What is on sale or near changes with the clock.
+    let etag = format!("W/\"{}-{}\"", index.version(), now.as_millis().div_euclid(ETAG_MS));
     if request.header("if-none-match").is_some_and(|tags| etag_matches(tags, &etag)) {
         return Response { status: 304, headers: Vec::new(), body: Body::Empty }.with("etag", &etag);
     }
     let params = parse_form(&request.query);
     let body = match list {
-        List::Events => query(&params).and_then(|query| {
-            let page = index.search(&query);
-            let next_cursor = page.next_offset.map(|offset| offset.to_string());
-            serde_json::to_vec(&Found { items: page.items, next_cursor, total: Some(page.total) }).ok()
+        List::Events => params::search_query(&params, now).ok().map(|query| serde_json::to_vec(&index.search(&query))),
+        List::Suggestions => params::suggest_query(&params).ok().map(|asked| {
+            let items = index.suggest(&asked.q, asked.limit, now);
+            serde_json::to_vec(&Found { items, next_cursor: None })
         }),
-        List::Suggestions => text(&params).zip(number(&params, "limit", SUGGESTIONS_DEFAULT)).and_then(|(q, limit)| {
-            let items = index.suggest(q, limit.min(MAX_SUGGESTIONS));
-            serde_json::to_vec(&Found { items, next_cursor: None, total: None }).ok()
-        }),
-        List::Calendar => field(&params, "month").and_then(|month| calendar(ctx, &index, month)).and_then(|days| {
+        List::Calendar => field(&params, "month").and_then(|month| calendar_days(ctx, &index, month)).map(|days| {
             let items = days.iter().collect();
-            serde_json::to_vec(&Found { items, next_cursor: None, total: None }).ok()
+            serde_json::to_vec(&Found { items, next_cursor: None })
         }),
     };
-    match body {
-        Some(body) => {
+    match body.map(Result::ok) {
+        Some(Some(body)) => {
             Response::new(200, "application/json", body).with("cache-control", "public, max-age=1").with("etag", &etag)
         }
+        Some(None) => ctx.refuse(Code::Internal),
         None => ctx.refuse(Code::InvalidParameter),
     }
 }
 
-fn text(params: &[(String, String)]) -> Option<&str> {
-    let q = field(params, "q").unwrap_or_default();
-    (q.chars().count() <= limits::QUERY_CHARS_MAX).then_some(q)
+/// Whether what is found for the keyword has it, in its title, category or place.
+pub(crate) fn has<H: Host>(ctx: &Ctx<'_, H>, keyword: &str) -> bool {
+    const LOOKED_AT: usize = 5;
+    let Some(index) = current(ctx.app) else { return false };
+    let word = normalise(keyword);
+    let found = index.search(&Query { limit: LOOKED_AT, ..Query::text(keyword) });
+    let has = |text: &String| normalise(text).contains(&word);
+    found.items.iter().any(|i| [&i.event.title, &i.event.category, &i.event.place].into_iter().any(has))
 }
 
-fn number(params: &[(String, String)], name: &str, default: usize) -> Option<usize> {
-    field(params, name).map_or(Some(default), |value| value.parse().ok())
+/// Events whose sales open after `now`, the first to open first.
+pub(crate) fn opening<H: Host>(ctx: &Ctx<'_, H>, now: Timestamp) -> Vec<CatalogEvent> {
+    let opening = Rc::clone(&ctx.app.catalogue.0.borrow().opening);
+    opening.iter().filter(|event| event.sales_open_at.is_some_and(|at| at > now)).cloned().collect()
 }
 
-/// A query from its parameters; nothing where one is wrong.
-pub(crate) fn query(params: &[(String, String)]) -> Option<Query> {
-    let day = |name: &str| field(params, name).map_or(Some(None), |value| parse_date(value).map(Some));
-    let on = day("date")?;
-    let limit = number(params, "limit", limits::PAGE_ITEMS_DEFAULT as usize)?;
-    if limit == 0 || limit > limits::PAGE_ITEMS_MAX as usize {
-        return None;
-    }
-    Some(Query {
-        q: text(params)?.to_owned(),
-        date_from: on.or(day("date_from")?),
-        date_to: on.or(day("date_to")?),
-        category: field(params, "category").map(str::to_owned),
-        place: field(params, "place").map(str::to_owned),
-        sort: field(params, "sort").map_or(Some(Sort::default()), Sort::from_name)?,
-        offset: number(params, "cursor", 0)?,
-        limit,
-    })
+fn opening_of(index: &Joined, now: Timestamp) -> Vec<CatalogEvent> {
+    let opens_later = |event: &CatalogEvent| event.sales_open_at.is_some_and(|at| at > now);
+    let mut opening: Vec<CatalogEvent> = index.indexes().iter().flat_map(|i| i.events()).filter(opens_later).collect();
+    opening.sort_by(|a, b| (a.sales_open_at, &a.id).cmp(&(b.sales_open_at, &b.id)));
+    opening.truncate(OPENING_MAX);
+    opening
 }
 
 /// The categories there are, most events first.
@@ -222,23 +230,22 @@ pub(crate) fn categories<H: Host>(ctx: &Ctx<'_, H>) -> Rc<Vec<String>> {
     Rc::clone(&ctx.app.catalogue.0.borrow().categories)
 }
 
-fn categories_of(index: &Index) -> Vec<String> {
-    const CATEGORIES_MAX: usize = 24;
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for event in index.events() {
-        *counts.entry(&event.category).or_default() += 1;
-    }
-    let mut all: Vec<(&str, usize)> = counts.into_iter().collect();
-    all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    all.into_iter().take(CATEGORIES_MAX).map(|(name, _)| name.to_owned()).collect()
+fn categories_of(index: &Joined) -> Vec<String> {
+    let counted = index.search(&Query { facets: true, limit: 1, ..Query::default() });
+    counted.facets.unwrap_or_default().category.into_iter().map(|count| count.value).collect()
 }
 
 /// The days of a month (`YYYY-MM`) with what runs on them, remembered; nothing where it is no month.
-pub(crate) fn calendar<H: Host>(ctx: &Ctx<'_, H>, index: &Index, month: &str) -> Option<Rc<Vec<CalendarDay>>> {
+pub(crate) fn calendar_days<H: Host>(ctx: &Ctx<'_, H>, index: &Joined, month: &str) -> Option<Rc<Vec<CalendarDay>>> {
     if let Some(days) = ctx.app.catalogue.0.borrow().calendars.get(month) {
         return Some(Rc::clone(days));
     }
-    let days = Rc::new(calendar_of(index, month)?);
+    let days = calendar(&index.indexes(), month)?.into_iter().map(|day| CalendarDay {
+        date: day.date,
+        count: u32::try_from(day.count).unwrap_or(u32::MAX),
+        events: day.events.into_iter().filter_map(summary).collect(),
+    });
+    let days = Rc::new(days.collect());
     let mut state = ctx.app.catalogue.0.borrow_mut();
     if state.calendars.len() >= CALENDARS_MAX {
         state.calendars.clear();
@@ -247,24 +254,13 @@ pub(crate) fn calendar<H: Host>(ctx: &Ctx<'_, H>, index: &Index, month: &str) ->
     Some(days)
 }
 
-fn calendar_of(index: &Index, month: &str) -> Option<Vec<CalendarDay>> {
-    parse_date(&format!("{month}-01"))?;
-    let day = |(date, events): (String, Vec<&CatalogEvent>)| {
-        // ISO dates compare as text.
-        let runs = |event: &&CatalogEvent| event.starts_on <= date && date <= event.ends_on;
-        let count = u32::try_from(index.events().iter().filter(runs).count()).unwrap_or(u32::MAX);
-        CalendarDay { count, events: events.into_iter().take(CALENDAR_EVENTS_MAX).filter_map(summary).collect(), date }
-    };
-    Some(index.calendar(month).into_iter().map(day).collect())
-}
-
-fn summary(event: &CatalogEvent) -> Option<EventSummary> {
+fn summary(event: CatalogEvent) -> Option<EventSummary> {
     Some(EventSummary {
         id: event.id.parse().ok()?,
-        title: event.title.clone(),
-        category: event.category.clone(),
-        place: event.place.clone(),
-        starts_on: event.starts_on.clone(),
-        ends_on: event.ends_on.clone(),
+        title: event.title,
+        category: event.category,
+        place: event.place,
+        starts_on: event.starts_on,
+        ends_on: event.ends_on,
     })
 }

@@ -2,7 +2,10 @@
 
 use std::{future::Future, pin::Pin};
 
-use crate::http::{Method, Response};
+use crate::{
+    fanout::CLIENT_ADDRESS,
+    http::{Method, Request, Response},
+};
 
 /// Settings by name. Cloudflare: text bindings; Spin: the environment.
 pub mod settings {
@@ -10,6 +13,13 @@ pub mod settings {
     pub const REGIONS: &str = "NUGUL_REGIONS";
     /// The script of the payment window.
     pub const TOSS_SDK_URL: &str = "NUGUL_TOSS_SDK_URL";
+    /// Where people find the site, as in `https://tickets.example`. Where set it counts instead of the request's host, and says
+    /// whether cookies are for TLS alone. Needed where the platform does not tell the host.
+    pub const PUBLIC_ORIGIN: &str = "NUGUL_PUBLIC_ORIGIN";
+    /// Readers of a seat room before more are sent to others; a number.
+    pub const ROOM_READERS: &str = "NUGUL_ROOM_READERS";
+    /// What we show our coordinators to have votes counted, and what visitors' marks are keyed with; no votes without it.
+    pub const EDGE_KEY: &str = "NUGUL_EDGE_KEY";
     /// The public key of the payment window.
     pub const TOSS_CLIENT_KEY: &str = "NUGUL_TOSS_CLIENT_KEY";
 }
@@ -35,6 +45,8 @@ pub struct Outgoing {
 pub enum HostError {
     /// No answer within [`FETCH_TIMEOUT_MS`].
     TimedOut,
+    /// The client has as many streams as one may.
+    TooMany,
     /// Anything else, in the platform's words.
     Failed(String),
 }
@@ -49,9 +61,20 @@ pub trait Host: Clone + 'static {
 
     /// Joins the seat stream of a performance. `upstream` is the coordinator's stream, which a platform without shared
     /// rooms relays as it is.
-    fn seat_stream(&self, performance: &str, upstream: Outgoing) -> impl Future<Output = Result<Response, HostError>> {
+    fn seat_stream(
+        &self,
+        performance: &str,
+        mut upstream: Outgoing,
+    ) -> impl Future<Output = Result<Response, HostError>> {
         let _ = performance;
+        upstream.headers.retain(|(name, _)| name != CLIENT_ADDRESS);
         self.fetch(upstream)
+    }
+
+    /// The network address that the request came from, where the platform tells it and nobody else can.
+    fn client_address(&self, request: &Request) -> Option<String> {
+        let _ = request;
+        None
     }
 
     /// Runs a task that may outlive the answer.

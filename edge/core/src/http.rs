@@ -1,6 +1,6 @@
 //! Requests and answers, queries, forms and cookies: small, lenient in what they read, never failing.
 
-use std::pin::Pin;
+use std::{any::Any, pin::Pin};
 
 use futures_util::{Stream, StreamExt};
 
@@ -66,9 +66,11 @@ pub enum Body {
     Bytes(Vec<u8>),
     /// Piece by piece.
     Stream(ByteStream),
+    /// In the platform's own form: passed on unread by the adapter that made it.
+    Native(Box<dyn Any>),
 }
 
-/// A body over its bound, or cut off.
+/// A body over its bound, cut off, or not for reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
@@ -78,7 +80,7 @@ impl Body {
         match self {
             Self::Empty => Ok(Vec::new()),
             Self::Bytes(bytes) if bytes.len() <= max => Ok(bytes),
-            Self::Bytes(_) => Err(TooLarge),
+            Self::Bytes(_) | Self::Native(_) => Err(TooLarge),
             Self::Stream(mut stream) => {
                 let mut all = Vec::new();
                 while let Some(piece) = stream.next().await {

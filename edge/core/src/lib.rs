@@ -7,7 +7,9 @@
 //! | [`app`] | what an instance remembers; never a truth |
 //! | [`router`] | which address is answered by whom |
 //! | [`api`] | `/api/v1`: answered from memory or forwarded |
+//! | `everywhere` | lists of a person that every region has a part of |
 //! | [`catalogue`] | the index of events in memory |
+//! | [`rankings`] | votes gathered and sent, rankings shown |
 //! | [`session`] | who asks: tokens, cookies, other sites' requests |
 //! | [`site`] | the addresses of the pages |
 //! | [`pages`] | the pages as HTML |
@@ -16,10 +18,12 @@
 pub mod api;
 pub mod app;
 pub mod catalogue;
+mod everywhere;
 pub mod fanout;
 pub mod host;
 pub mod http;
 pub mod pages;
+pub mod rankings;
 pub mod router;
 pub mod session;
 pub mod site;

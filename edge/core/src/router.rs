@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     App, api,
-    host::Host,
+    host::{Host, settings},
     http::{Body, Method, Request, Response},
     pages, session, site,
     upstream::{Ctx, Got, etag_matches},
@@ -25,9 +25,18 @@ pub async fn handle<H: Host>(host: &H, app: &Rc<App>, mut request: Request) -> R
         _ => Language::from_header(request.header("accept-language")),
     };
     let ctx = Ctx { host, app, lang, trace: trace(host, &request) };
+    // Where people find the site says how they come to it, whatever stands between.
+    if let Some(origin) = host.setting(settings::PUBLIC_ORIGIN) {
+        request.https = origin.starts_with("https://");
+    }
     let (https, head) = (request.https, request.method == Method::Head);
     if head {
         request.method = Method::Get;
+        if request.path.ends_with("/stream") {
+            // A stream has no head of its own: it is that of its snapshot.
+            request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("accept"));
+            request.headers.push(("accept".into(), "application/json".into()));
+        }
     }
     let mut response = route(&ctx, request).await;
     if head {
@@ -56,6 +65,10 @@ async fn route<H: Host>(ctx: &Ctx<'_, H>, request: Request) -> Response {
             Ok(Got::Answer(answer)) => answer,
             Err(code) => ctx.refuse(code),
         },
+        // At the root, so that it may answer for the pages; it asks this site and no other.
+        "/sw.js" => {
+            asset(ctx, &request, "sw.js").with("content-security-policy", "default-src 'none'; connect-src 'self'")
+        }
         path => match path.strip_prefix("/assets/") {
             Some(name) => asset(ctx, &request, name),
             None => site::handle(ctx, request).await,

@@ -253,13 +253,16 @@ fn cookie(name: &str, value: &str, max_age_s: u32, request: &Request) -> String 
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_s}{secure}")
 }
 
-/// Whether a form was posted by a page of ours: the browser says so, or the page's origin is ours.
-pub(crate) fn is_own_form(request: &Request) -> bool {
+/// Whether a form was posted by a page of ours: the browser says so, or the page's origin is ours, by the request's host
+/// or by `public_origin`.
+pub(crate) fn is_own_form(request: &Request, public_origin: Option<&str>) -> bool {
     if let Some(site) = request.header("sec-fetch-site") {
         return site == "same-origin";
     }
     let host = request.header("host").unwrap_or_default();
-    request.header("origin").and_then(|o| o.split_once("://")).is_some_and(|(_, o)| o == host && !host.is_empty())
+    let Some(origin) = request.header("origin") else { return false };
+    public_origin.map(|ours| ours.trim_end_matches('/')) == Some(origin)
+        || origin.split_once("://").is_some_and(|(_, o)| o == host && !host.is_empty())
 }
 
 /// A place of ours to go to after: a path that no browser takes for another site. The first page otherwise.

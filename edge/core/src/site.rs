@@ -1,26 +1,29 @@
 //! The addresses of the pages: what each asks the coordinator, and where each form leads.
 
-use futures_util::future::join_all;
+mod refunds;
+mod seller;
+
+use futures_util::future::{join, join_all};
 use nugul_api::{
-    Code, Page, Problem,
+    Code, Problem,
     accounts::{EmailCodeRequest, EmailCodeSent, LogIn, RefreshToken, SignUp, Tokens},
-    booking::{BestSeats, ConfirmOrder, Hold, NewHold, NewOrder, Order, Ticket},
-    catalogue::{Event, Performance},
+    booking::{BestSeats, ConfirmOrder, Hold, NewHold, NewOrder, Order},
+    catalogue::{BlockedSeats, Event, Performance},
     headers::{API, IDEMPOTENCY_KEY},
     limits,
     problem::Language,
     seats::SeatSnapshot,
 };
-use nugul_catalog::{CatalogEvent, Query, Sort};
-use nugul_domain::{Krw, SeatIndex, SeatState, Timestamp};
+use nugul_catalog::{CatalogEvent, Item, Query, Sort, params::search_query};
+use nugul_domain::{Krw, PerformanceId, SeatIndex, SeatState, Timestamp, UserId};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    catalogue,
+    catalogue, everywhere,
     host::{Host, settings},
     http::{Body, Method, Request, Response, encode, field, parse_form},
-    pages,
+    pages, rankings,
     session::{self, Session, hex, safe_next},
     upstream::{ANSWER_BYTES_MAX, Ctx, Got, language_tag, region_of},
 };
@@ -33,6 +36,9 @@ const HOME_SOON: usize = 8;
 const COUNTED_PERFORMANCES: usize = 6;
 /// Seats that a form may name; the coordinator knows the real limit.
 const FORM_SEATS_MAX: usize = 100;
+
+/// Seats that an address to come back to carries: as many as leave it short enough to be taken.
+const NEXT_SEATS_MAX: usize = 50;
 
 type Shown = Result<Response, Box<Problem>>;
 
@@ -58,7 +64,8 @@ pub(crate) async fn handle<H: Host>(ctx: &Ctx<'_, H>, mut request: Request) -> R
         }
         _ => return ctx.refuse(Code::MethodNotAllowed),
     };
-    let own = request.method == Method::Get || session::is_own_form(&request);
+    let public_origin = ctx.host.setting(settings::PUBLIC_ORIGIN);
+    let own = request.method == Method::Get || session::is_own_form(&request, public_origin.as_deref());
     let session = if own { session::from_cookies(ctx, &request).await } else { Session::default() };
     let params = parse_form(&request.query);
     let mut visit = Visit { ctx, request, session, params, form };
@@ -75,9 +82,10 @@ impl<H: Host> Visit<'_, H> {
             (Method::Get, [""]) => self.home().await,
             (Method::Get, ["search"]) => self.search().await,
             (Method::Get, ["events", id]) => self.event(id).await,
-            (Method::Get, ["performances", id]) => self.seats(id, self.chosen(&self.params), None).await,
+            (Method::Get, ["performances", id]) => self.seats(id, Self::chosen(&self.params), None).await,
             (Method::Post, ["performances", id, "hold"]) => self.hold_seats(id).await,
             (Method::Get, ["holds", id]) => self.hold(id, None).await,
+            (Method::Post, ["holds", id, "extend"]) => self.extend(id).await,
             (Method::Post, ["holds", id, "release"]) => self.release(id).await,
             (Method::Post, ["holds", id, "order"]) => self.order_hold(id).await,
             (Method::Get, ["orders", id]) => self.order(id).await,
@@ -85,8 +93,27 @@ impl<H: Host> Visit<'_, H> {
             (Method::Get, ["orders", id, "failed"]) => self.failed(id),
             (Method::Post, ["orders", id, "cancel"]) => self.cancel(id).await,
             (Method::Get, ["tickets"]) => self.tickets().await,
-            (Method::Get, ["tickets", id]) => self.ticket(id).await,
+            (Method::Get, ["tickets", id]) => self.ticket(id, None).await,
             (Method::Get, ["tickets", id, "qr.svg"]) => self.qr(id).await,
+            (Method::Post, ["tickets", id, "refund"]) => self.ask_for_refund(id).await,
+            (Method::Get, ["refunds", id]) => self.refund(id).await,
+            (Method::Get, ["seller", "refund-requests"]) => self.seller_refunds(None).await,
+            (Method::Post, ["seller", "refund-requests", id, "accept"]) => self.decide_refund(id, "accept").await,
+            (Method::Post, ["seller", "refund-requests", id, "decline"]) => self.decide_refund(id, "decline").await,
+            (Method::Get, ["seller", "performances", id]) => self.seller_performance(id, None).await,
+            (Method::Post, ["seller", "performances", id, "window"]) => self.set_window(id).await,
+            (Method::Post, ["seller", "performances", id, "blocked"]) => self.set_blocked(id).await,
+            (Method::Post, ["seller", "performances", id, "cancel"]) => self.cancel_performance(id).await,
+            // Where a form leads, opened again or reloaded in another language: the page it is on.
+            (Method::Get, ["seller", "refund-requests", ..]) => Ok(Response::see_other("/seller/refund-requests")),
+            (
+                Method::Get,
+                ["performances", _, "hold"]
+                | ["holds", _, "extend" | "release" | "order"]
+                | ["orders", _, "cancel"]
+                | ["tickets", _, "refund"]
+                | ["seller", "performances", _, _],
+            ) => Ok(Response::see_other(&self.before_form())),
             (Method::Get, ["log-in"]) => Ok(self.log_in_page()),
             (Method::Post, ["log-in"]) => self.log_in().await,
             (Method::Get, ["sign-up"]) => Ok(self.sign_up_page()),
@@ -104,11 +131,14 @@ impl<H: Host> Visit<'_, H> {
     }
 
     fn chrome(&self) -> pages::Chrome {
-        let nickname = self.session.user.as_ref().map(|user| user.claims.nickname.clone());
+        let user = self.session.user.as_ref().map(|user| &user.claims);
         pages::Chrome {
             lang: self.ctx.lang,
-            account: nickname.map(|nickname| pages::SessionUser { nickname }),
-            path: self.request.target(),
+            account: user.map(|claims| pages::SessionUser {
+                nickname: claims.nickname.clone(),
+                may_sell: claims.role.may_sell(),
+            }),
+            path: self.page_address(),
             now: self.now(),
         }
     }
@@ -124,17 +154,32 @@ impl<H: Host> Visit<'_, H> {
     /// A page that says what went wrong; the log-in page where that is what is missing.
     fn problem(&mut self, problem: Problem) -> Response {
         if matches!(problem.code, Code::NotLoggedIn | Code::TokenExpired | Code::TokenInvalid) {
-            let next = if self.request.method == Method::Get { self.request.target() } else { self.before_form() };
-            return Response::see_other(&format!("/log-in?next={}", encode(&next)));
+            return Response::see_other(&format!("/log-in?next={}", encode(&self.page_address())));
         }
         let (status, away) = (problem.status, problem.code == Code::Unavailable);
         let page = Self::html(status, pages::problem(&self.chrome(), &pages::ProblemView { problem }));
         if away { page.with("retry-after", "2") } else { page }
     }
 
-    /// The page that a form was on, by the form's address.
+    /// Where this page can be had again with GET.
+    fn page_address(&self) -> String {
+        match (self.request.method, self.request.path.as_str()) {
+            (Method::Get, _) => self.request.target(),
+            (_, page @ ("/log-in" | "/sign-up")) => format!("{page}?next={}", encode(&self.next())),
+            _ => self.before_form(),
+        }
+    }
+
+    /// The page that a form was on, by the form's address; with the seats that the form had.
     fn before_form(&self) -> String {
-        self.request.path.rsplit_once('/').map(|(page, _)| page).filter(|page| !page.is_empty()).unwrap_or("/").into()
+        let page = self.request.path.rsplit_once('/').map(|(page, _)| page).filter(|page| !page.is_empty());
+        let mut seats = Self::chosen(&self.form);
+        seats.truncate(NEXT_SEATS_MAX);
+        let block = field(&self.form, "block").filter(|block| block.parse::<usize>().is_ok());
+        let kept = block.map(|block| format!("block={block}"));
+        let kept: Vec<String> = kept.into_iter().chain(seats.iter().map(|seat| format!("seat={seat}"))).collect();
+        let question = if kept.is_empty() { "" } else { "?" };
+        format!("{}{question}{}", page.unwrap_or("/"), kept.join("&"))
     }
 
     fn finish(self, mut response: Response) -> Response {
@@ -157,6 +202,11 @@ impl<H: Host> Visit<'_, H> {
             None if self.session.unknown => Err(self.trouble(Code::Unavailable)),
             None => Err(self.trouble(Code::NotLoggedIn)),
         }
+    }
+
+    /// Who reads, as votes are counted.
+    fn reader(&self) -> Option<UserId> {
+        self.session.user.as_ref().map(|user| user.claims.sub)
     }
 
     /// Asks the interface as the visitor.
@@ -188,9 +238,9 @@ impl<H: Host> Visit<'_, H> {
         self.good(answer).await
     }
 
-    /// A good answer, or the problem in it.
+    /// A good answer (or where it is instead), or the problem in it.
     async fn good(&self, answer: Response) -> Shown {
-        if (200..300).contains(&answer.status) {
+        if (200..300).contains(&answer.status) || answer.status == 303 {
             return Ok(answer);
         }
         let fallback = match answer.status {
@@ -200,6 +250,15 @@ impl<H: Host> Visit<'_, H> {
         };
         let body = answer.body.collect(ANSWER_BYTES_MAX).await.unwrap_or_default();
         Err(serde_json::from_slice(&body).map_or_else(|_| self.trouble(fallback), Box::new))
+    }
+
+    /// A list of the visitor that every region has a part of; `path` may have a query.
+    async fn read_everywhere<T: DeserializeOwned>(&self, path: &str) -> Result<T, Box<Problem>> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let token = self.session.user.as_ref().map(|user| user.token.as_str());
+        let answer = everywhere::list(self.ctx, path, &parse_form(query), token).await;
+        let answer = answer.map_err(|code| self.trouble(code))?;
+        self.parse(self.good(answer).await?).await
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Box<Problem>> {
@@ -212,8 +271,12 @@ impl<H: Host> Visit<'_, H> {
         body: &impl Serialize,
         key: Option<&str>,
     ) -> Result<T, Box<Problem>> {
+        self.parse(self.send(Method::Post, path, body, key).await?).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: &impl Serialize, key: Option<&str>) -> Shown {
         let body = serde_json::to_vec(body).map_err(|_| self.trouble(Code::Internal))?;
-        self.parse(self.ask(Method::Post, path, Some(body), key).await?).await
+        self.ask(method, path, Some(body), key).await
     }
 
     async fn parse<T: DeserializeOwned>(&self, answer: Response) -> Result<T, Box<Problem>> {
@@ -256,18 +319,20 @@ impl<H: Host> Visit<'_, H> {
     // Finding.
 
     async fn home(&mut self) -> Shown {
-        let index = catalogue::index(self.ctx).await.map_err(|code| self.trouble(code))?;
-        let today = self.now().seoul_date();
+        let (index, (keywords, events)) = join(catalogue::index(self.ctx), rankings::of_the_day(self.ctx)).await;
+        let index = index.map_err(|code| self.trouble(code))?;
+        let now = self.now();
+        let today = now.seoul_date();
         let from = nugul_catalog::import::parse_date(&today);
-        let list = |sort, limit| Query { date_from: from, sort, limit, ..Query::default() };
-        let on_sale = index.search(&list(Sort::Popularity, HOME_ON_SALE)).items.into_iter().map(card).collect();
-        let soon = index.search(&list(Sort::Date, limits::PAGE_ITEMS_MAX as usize));
-        let soon = soon.items.into_iter().filter(|e| e.starts_on > today).take(HOME_SOON).map(card).collect();
+        let list = |sort, limit| Query { date_from: from, sort, limit, now: Some(now), ..Query::default() };
+        let on_sale = Query { on_sale: true, ..list(Sort::Popularity, HOME_ON_SALE) };
+        let on_sale = index.search(&on_sale).items.into_iter().map(card).collect();
+        let soon = catalogue::opening(self.ctx, now).into_iter().take(HOME_SOON).map(card_of).collect();
         let this_month = today.get(..7).unwrap_or_default();
         let month = field(&self.params, "month").unwrap_or(this_month);
-        let (month, days) = match catalogue::calendar(self.ctx, &index, month) {
+        let (month, days) = match catalogue::calendar_days(self.ctx, &index, month) {
             Some(days) => (month, days),
-            None => (this_month, catalogue::calendar(self.ctx, &index, this_month).unwrap_or_default()),
+            None => (this_month, catalogue::calendar_days(self.ctx, &index, this_month).unwrap_or_default()),
         };
         let view = pages::HomeView {
             on_sale,
@@ -275,29 +340,44 @@ impl<H: Host> Visit<'_, H> {
             calendar: days.to_vec(),
             month: month.to_owned(),
             categories: catalogue::categories(self.ctx).to_vec(),
+            ranked_keywords: keywords.map(|ranking| ranking.items).unwrap_or_default(),
+            ranked_events: events.map(|ranking| ranking.items).unwrap_or_default(),
         };
         Ok(Self::html(200, pages::home(&self.chrome(), &view)))
     }
 
     async fn search(&mut self) -> Shown {
         let index = catalogue::index(self.ctx).await.map_err(|code| self.trouble(code))?;
-        let query = catalogue::query(&self.params).unwrap_or_else(|| {
+        let now = self.now();
+        let query = search_query(&self.params, now).unwrap_or_else(|_| {
             let q = field(&self.params, "q").unwrap_or_default();
-            Query::text(q.chars().take(limits::QUERY_CHARS_MAX).collect::<String>())
+            Query { now: Some(now), ..Query::text(q.chars().take(limits::QUERY_CHARS_MAX).collect::<String>()) }
         });
-        let found = index.search(&query);
-        let next = found.next_offset.map(|offset| {
+        if field(&self.params, "cursor").is_none() {
+            rankings::searched(self.ctx, &self.request, self.reader(), &query.q);
+        }
+        let found = index.search(&Query { facets: true, ..query.clone() });
+        let next = found.next_cursor.map(|cursor| {
             let kept = self.params.iter().filter(|(name, value)| name != "cursor" && !value.is_empty());
             let kept: String = kept.map(|(name, value)| format!("{}={}&", encode(name), encode(value))).collect();
-            format!("/search?{kept}cursor={offset}")
+            format!("/search?{kept}cursor={cursor}")
         });
         let view = pages::SearchView {
-            category: query.category.clone(),
-            date: field(&self.params, "date").filter(|_| query.date_from.is_some()).map(str::to_owned),
+            choice: pages::Choice {
+                category: query.category.first().cloned(),
+                region: query.region.first().cloned(),
+                date: field(&self.params, "date").filter(|_| query.date_from.is_some()).map(str::to_owned),
+                on_sale: query.on_sale,
+                transferable: query.transferable,
+                sort: query.sort,
+                q: query.q,
+            },
             results: found.items.into_iter().map(card).collect(),
             total: found.total,
+            matched: found.matched,
+            did_you_mean: found.did_you_mean,
+            facets: found.facets.unwrap_or_default(),
             next,
-            q: query.q,
         };
         Ok(Self::html(200, pages::search(&self.chrome(), &view)))
     }
@@ -305,7 +385,7 @@ impl<H: Host> Visit<'_, H> {
     async fn event(&mut self, id: &str) -> Shown {
         let event: Event = self.read_cached(id, &format!("/events/{id}")).await?;
         let now = self.now();
-        let coming = event.performances.iter().filter(|p| p.starts_at > now && p.sales_open_at <= now);
+        let coming = event.performances.iter().filter(|p| p.is_on_sale(now));
         let remaining = coming.take(COUNTED_PERFORMANCES).map(|performance| async {
             let id = performance.id.to_string();
             let seats = self.read_cached::<SeatSnapshot>(&id, &format!("/performances/{id}/seats")).await.ok()?;
@@ -313,12 +393,13 @@ impl<H: Host> Visit<'_, H> {
             Some((performance.id, u32::try_from(free).ok()?))
         });
         let remaining = join_all(remaining).await.into_iter().flatten().collect();
+        rankings::looked(self.ctx, &self.request, self.reader(), id);
         Ok(Self::html(200, pages::event(&self.chrome(), &pages::EventView { event, remaining })))
     }
 
     // Booking.
 
-    fn chosen(&self, from: &[(String, String)]) -> Vec<SeatIndex> {
+    fn chosen(from: &[(String, String)]) -> Vec<SeatIndex> {
         let seats = from.iter().filter(|(name, _)| name == "seat").filter_map(|(_, value)| value.trim().parse().ok());
         let mut seats: Vec<SeatIndex> = seats.take(FORM_SEATS_MAX).collect();
         seats.sort_unstable();
@@ -326,12 +407,29 @@ impl<H: Host> Visit<'_, H> {
         seats
     }
 
-    async fn seats(&self, id: &str, selected: Vec<SeatIndex>, problem: Option<Problem>) -> Shown {
+    /// Whether the organiser cancelled it, as far as is known.
+    async fn is_cancelled(&self, id: PerformanceId) -> bool {
+        let id = id.to_string();
+        let performance = self.read_cached::<Performance>(&id, &format!("/performances/{id}")).await;
+        performance.is_ok_and(|p| p.summary.cancelled)
+    }
+
+    /// Whether the visitor runs this performance: others are refused its blocked seats.
+    async fn is_organiser(&self, id: &str) -> bool {
+        self.session.user.as_ref().is_some_and(|user| user.claims.role.may_sell())
+            && self.read::<BlockedSeats>(&format!("/performances/{id}/blocked-seats")).await.is_ok()
+    }
+
+    async fn seats(&self, id: &str, mut selected: Vec<SeatIndex>, problem: Option<Problem>) -> Shown {
         let performance: Performance = self.read_cached(id, &format!("/performances/{id}")).await?;
         let snapshot: SeatSnapshot = self.read_cached(id, &format!("/performances/{id}/seats")).await?;
         let block = field(&self.form, "block").or(field(&self.params, "block"));
         let status = problem.as_ref().map_or(200, |problem| problem.status);
+        // The snapshot may be older than the refusal.
+        let taken = problem.as_ref().map_or(&[][..], |problem| problem.seats.as_slice());
+        selected.retain(|seat| taken.iter().all(|taken| taken.index != *seat));
         let view = pages::SeatsView {
+            is_organiser: self.is_organiser(id).await,
             performance,
             snapshot,
             block: block.and_then(|block| block.parse().ok()).unwrap_or(0),
@@ -345,13 +443,17 @@ impl<H: Host> Visit<'_, H> {
     async fn hold_seats(&self, id: &str) -> Shown {
         self.id(id)?;
         self.logged_in()?;
-        let seats = self.chosen(&self.form);
+        let seats = Self::chosen(&self.form);
         let best = field(&self.form, "best_grade").zip(field(&self.form, "best_count").and_then(|n| n.parse().ok()));
         let wanted = match best {
             Some((grade, count)) if seats.is_empty() => {
-                NewHold { seats: None, best: Some(BestSeats { grade: grade.to_owned(), count }) }
+                NewHold { best: Some(BestSeats { grade: grade.to_owned(), count }), ..NewHold::default() }
             }
-            _ => NewHold { seats: Some(seats.clone()), best: None },
+            _ => NewHold {
+                seats: Some(seats.clone()),
+                seat_map_version: field(&self.form, "map").map(str::to_owned),
+                ..NewHold::default()
+            },
         };
         match self.write::<Hold>(&format!("/performances/{id}/holds"), &wanted, self.form_key()).await {
             Ok(hold) => Ok(Response::see_other(&format!("/holds/{}", hold.id))),
@@ -363,11 +465,33 @@ impl<H: Host> Visit<'_, H> {
     async fn hold(&self, id: &str, problem: Option<Problem>) -> Shown {
         self.id(id)?;
         self.logged_in()?;
-        let hold: Hold = self.read(&format!("/holds/{id}")).await?;
+        let answer = match self.ask(Method::Get, &format!("/holds/{id}"), None, None).await {
+            Err(problem) if problem.code == Code::NotFound => {
+                return Ok(Self::html(problem.status, pages::hold_ended(&self.chrome())));
+            }
+            answer => answer?,
+        };
+        if let Some(order) = answer.header("location").and_then(|at| at.rsplit('/').next()) {
+            return Ok(Response::see_other(&format!("/orders/{}", self.id(order)?)));
+        }
+        let hold: Hold = self.parse(answer).await?;
         let status = problem.as_ref().map_or(200, |problem| problem.status);
         // One hold becomes one order, however often its form is sent.
         let view = pages::HoldView { hold, problem, idempotency_key: format!("order-{id}") };
         Ok(Self::html(status, pages::hold(&self.chrome(), &view)))
+    }
+
+    async fn extend(&self, id: &str) -> Shown {
+        self.id(id)?;
+        self.logged_in()?;
+        match self.ask(Method::Post, &format!("/holds/{id}/extend"), None, self.form_key()).await {
+            Err(problem) if problem.code != Code::HoldExtended => {
+                let first = problem.clone();
+                self.hold(id, Some(*problem)).await.map_err(|_| first)
+            }
+            // Pressed twice is pressed once.
+            _ => Ok(Response::see_other(&format!("/holds/{id}"))),
+        }
     }
 
     async fn release(&self, id: &str) -> Shown {
@@ -404,24 +528,26 @@ impl<H: Host> Visit<'_, H> {
         }
     }
 
-    /// Where this site is. Empty where the platform does not tell the host; the page's script then takes its own address.
+    /// Where this site is: as set, else as asked for. Empty where neither is known; the page's script then takes its own
+    /// address.
     fn origin(&self) -> String {
-        let scheme = if self.request.https { "https" } else { "http" };
-        match self.request.header("host") {
-            Some(host) if !host.is_empty() => format!("{scheme}://{host}"),
-            _ => String::new(),
+        if let Some(origin) = self.ctx.host.setting(settings::PUBLIC_ORIGIN) {
+            return origin.trim_end_matches('/').to_owned();
         }
+        let scheme = if self.request.https { "https" } else { "http" };
+        let host = self.request.header("host").filter(|host| !host.is_empty());
+        host.map(|host| format!("{scheme}://{host}")).unwrap_or_default()
     }
 
     /// What is said after the payment window gave up.
     fn payment_failed(&self) -> Option<Problem> {
         field(&self.params, "failed")?;
         let mut problem = *self.trouble(Code::OrderState);
-        problem.detail = match self.ctx.lang {
+        let detail = match self.ctx.lang {
             Language::Korean => "결제가 끝나지 않았어요. 빠져나간 돈은 없어요. 다시 결제할 수 있어요.",
             Language::English => "The payment did not go through. Nothing was charged. You can try again.",
-        }
-        .to_owned();
+        };
+        detail.clone_into(&mut problem.detail);
         Some(problem)
     }
 
@@ -433,6 +559,7 @@ impl<H: Host> Visit<'_, H> {
         let code = field(&self.params, "problem");
         let code = Code::ALL.iter().find(|known| Some(known.as_str()) == code);
         let view = pages::OrderView {
+            cancelled: self.is_cancelled(order.performance.id).await,
             order,
             customer_key,
             toss_client_key: setting(settings::TOSS_CLIENT_KEY),
@@ -461,7 +588,8 @@ impl<H: Host> Visit<'_, H> {
         let confirmed = self.write::<Order>(&format!("/orders/{id}/confirm"), &confirm, Some(&key)).await;
         match confirmed {
             Ok(_) => Ok(Response::see_other(&format!("/orders/{id}"))),
-            Err(problem) if problem.code == Code::NotLoggedIn || problem.status == 404 => Err(problem),
+            // The payment's key is in this address alone: whoever tries again has to come back to it.
+            Err(problem) if matches!(problem.status, 401 | 404 | 429 | 500..) => Err(problem),
             Err(problem) => Ok(Response::see_other(&format!("/orders/{id}?problem={}", problem.code.as_str()))),
         }
     }
@@ -484,27 +612,6 @@ impl<H: Host> Visit<'_, H> {
             }
             Err(problem) => Err(problem),
         }
-    }
-
-    // Tickets.
-
-    async fn tickets(&self) -> Shown {
-        self.logged_in()?;
-        let page: Page<Ticket> = self.read(&format!("/me/tickets?limit={}", limits::PAGE_ITEMS_MAX)).await?;
-        Ok(Self::html(200, pages::tickets(&self.chrome(), &pages::TicketsView { tickets: page.items })))
-    }
-
-    async fn ticket(&self, id: &str) -> Shown {
-        self.id(id)?;
-        self.logged_in()?;
-        let ticket: Ticket = self.read(&format!("/tickets/{id}")).await?;
-        Ok(Self::html(200, pages::ticket(&self.chrome(), &pages::TicketView { ticket })))
-    }
-
-    async fn qr(&self, id: &str) -> Shown {
-        self.id(id)?;
-        self.logged_in()?;
-        self.ask(Method::Get, &format!("/tickets/{id}/qr.svg"), None, None).await
     }
 
     // Accounts.
@@ -555,13 +662,14 @@ impl<H: Host> Visit<'_, H> {
         let (email, nickname, code) = (typed("email"), typed("nickname"), typed("code"));
         let password = self.password();
         self.session = Session::default();
-        let asks_for_code = field(&self.form, "step") != Some("code");
+        let step = field(&self.form, "step");
+        let (asks_for_code, had_one) = (step != Some("code"), step == Some("again"));
         let outcome = if asks_for_code {
             let request = EmailCodeRequest { email: email.clone() };
             self.write::<EmailCodeSent>("/auth/email-codes", &request, self.form_key()).await.map(|_| None)
         } else {
             let sign_up = SignUp { email: email.clone(), code, password: password.clone(), nickname: nickname.clone() };
-            match self.write::<serde_json::Value>("/auth/sign-up", &sign_up, None).await {
+            match self.write::<serde_json::Value>("/auth/sign-up", &sign_up, self.form_key()).await {
                 Err(problem) => Err(problem),
                 Ok(answer) => match serde_json::from_value::<Tokens>(answer) {
                     Ok(tokens) => Ok(Some(tokens)),
@@ -576,7 +684,11 @@ impl<H: Host> Visit<'_, H> {
             Ok(None) => None,
             Err(problem) => Some(*problem),
         };
-        let step = if asks_for_code && problem.is_some() { pages::SignUpStep::Email } else { pages::SignUpStep::Code };
+        let step = if asks_for_code && !had_one && problem.is_some() {
+            pages::SignUpStep::Email
+        } else {
+            pages::SignUpStep::Code
+        };
         let status = problem.as_ref().map_or(200, |problem| problem.status);
         let (next, idempotency_key) = (self.next(), self.key());
         let view = pages::SignUpView { step, email, nickname, next, problem, idempotency_key };
@@ -585,8 +697,8 @@ impl<H: Host> Visit<'_, H> {
 
     async fn log_out(&mut self) -> Shown {
         // The session may have been renewed by this very request.
-        let cookies = self.session.set_cookies.iter().filter_map(|c| c.strip_prefix(session::REFRESH_COOKIE));
-        let renewed = cookies.filter_map(|c| c.strip_prefix('=')?.split(';').next()).next();
+        let mut cookies = self.session.set_cookies.iter().filter_map(|c| c.strip_prefix(session::REFRESH_COOKIE));
+        let renewed = cookies.find_map(|c| c.strip_prefix('=')?.split(';').next());
         let refresh = renewed.or(self.request.cookie(session::REFRESH_COOKIE)).filter(|token| !token.is_empty());
         if let Some(token) = refresh {
             let body = RefreshToken { refresh_token: token.to_owned() };
@@ -595,7 +707,8 @@ impl<H: Host> Visit<'_, H> {
             let _ = self.ask(Method::Post, "/auth/log-out", Some(body), None).await;
         }
         self.session = Session { set_cookies: session::no_cookies(&self.request), ..Session::default() };
-        Ok(Response::see_other("/"))
+        // Nor what was kept for a time without a network (W3C Clear Site Data).
+        Ok(Response::see_other("/").with("clear-site-data", "\"storage\""))
     }
 
     fn language(&mut self) -> Response {
@@ -605,17 +718,22 @@ impl<H: Host> Visit<'_, H> {
     }
 }
 
-fn card(event: &CatalogEvent) -> pages::EventCard {
+fn card(item: Item) -> pages::EventCard {
+    pages::EventCard { highlights: item.highlights, ..card_of(item.event) }
+}
+
+fn card_of(event: CatalogEvent) -> pages::EventCard {
     pages::EventCard {
-        id: event.id.clone(),
-        title: event.title.clone(),
-        category: event.category.clone(),
-        place: event.place.clone(),
-        starts_on: event.starts_on.clone(),
-        ends_on: event.ends_on.clone(),
+        id: event.id,
+        title: event.title,
+        category: event.category,
+        place: event.place,
+        starts_on: event.starts_on,
+        ends_on: event.ends_on,
         min_price_krw: Krw(event.min_price_krw),
         max_price_krw: Krw(event.max_price_krw),
-        sales_open_at: None,
+        sales_open_at: event.sales_open_at,
+        highlights: Vec::new(),
     }
 }
 

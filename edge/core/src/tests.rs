@@ -1,22 +1,27 @@
 //! The edge with a coordinator that is a table of answers.
 
+mod rankings;
+
 use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
 use futures_util::{FutureExt, StreamExt};
 use nugul_api::{
     Code, Problem,
-    accounts::{Account, Tokens},
+    accounts::{Account, EmailCodeSent, Tokens},
+    booking::{Order, PerformanceRef},
     catalogue::{EventSummary, Performance, PerformanceSummary},
     seats::{HEARTBEAT, SeatChanges, SeatSnapshot},
 };
 use nugul_catalog::CatalogEvent;
-use nugul_domain::{EventId, Grade, Krw, OrderId, PerformanceId, Region, SeatState, Timestamp, UserId, account::Role};
+use nugul_domain::{
+    EventId, Grade, Krw, OrderId, PerformanceId, Region, SeatState, Timestamp, UserId, account::Role, order::OrderState,
+};
 use nugul_token::{AccessClaims, SigningKey};
 use serde_json::{Value, json};
 
 use crate::{
     App,
-    fanout::{self, Shared},
+    fanout::{self, Joined, Shared},
     handle,
     host::{Host, HostError, Outgoing, Task},
     http::{Body, Method, Request, Response, header},
@@ -34,6 +39,8 @@ struct Fake {
     answers: Rc<RefCell<Vec<Answer>>>,
     tasks: Rc<RefCell<Vec<Task>>>,
     down: Rc<RefCell<bool>>,
+    public_origin: Rc<RefCell<Option<&'static str>>>,
+    edge_key: Rc<RefCell<Option<String>>>,
     app: Rc<App>,
 }
 
@@ -70,11 +77,17 @@ impl Host for Fake {
         bytes.fill(7);
     }
 
+    fn client_address(&self, request: &Request) -> Option<String> {
+        request.header("x-test-address").map(str::to_owned)
+    }
+
     fn setting(&self, name: &str) -> Option<String> {
         match name {
             "NUGUL_REGIONS" => Some(format!("0={ORIGIN}, 7=http://seven/")),
             "NUGUL_TOSS_SDK_URL" => Some("https://js.tosspayments.com/v2/standard".into()),
             "NUGUL_TOSS_CLIENT_KEY" => Some("test_ck".into()),
+            "NUGUL_EDGE_KEY" => self.edge_key.borrow().clone(),
+            "NUGUL_PUBLIC_ORIGIN" => self.public_origin.borrow().map(str::to_owned),
             _ => None,
         }
     }
@@ -129,12 +142,15 @@ fn order_id() -> OrderId {
 }
 
 fn index(title: &str) -> Vec<u8> {
+    index_opening(title, 0)
+}
+
+fn index_opening(title: &str, opens_in_ms: i64) -> Vec<u8> {
     nugul_catalog::build(&[CatalogEvent {
         id: event_id().to_string(),
         title: title.into(),
         category: "뮤지컬".into(),
         place: "블루스퀘어".into(),
-        description_short: None,
         starts_on: "2026-01-01".into(),
         ends_on: "2027-12-31".into(),
         min_price_krw: 60_000,
@@ -142,9 +158,30 @@ fn index(title: &str) -> Vec<u8> {
         rating: "만 7세 이상".into(),
         runtime_min: 120,
         popularity: 1,
-        next_performance_id: None,
         performances: 1,
+        sales_open_at: Some(Timestamp::from_millis(NOW + opens_in_ms)),
+        sales_close_at: Some(Timestamp::from_millis(NOW + opens_in_ms + 10_000_000)),
+        ..CatalogEvent::default()
     }])
+}
+
+fn pending_order() -> Order {
+    let performance = performance();
+    Order {
+        id: order_id(),
+        state: OrderState::Pending,
+        performance: PerformanceRef {
+            id: performance_id(),
+            starts_at: performance.summary.starts_at,
+            event: performance.event,
+        },
+        seats: Vec::new(),
+        total_krw: Krw(1000),
+        name: "레미제라블".into(),
+        pay_before: Timestamp::from_millis(NOW).plus_ms(5 * 60_000),
+        decline_reason: None,
+        tickets: Vec::new(),
+    }
 }
 
 fn performance() -> Performance {
@@ -158,10 +195,17 @@ fn performance() -> Performance {
         ends_on: "2027-12-31".into(),
     };
     Performance {
-        summary: PerformanceSummary { id: performance_id(), starts_at: at.plus_ms(1_000_000), sales_open_at: at },
+        summary: PerformanceSummary {
+            id: performance_id(),
+            starts_at: at.plus_ms(1_000_000),
+            sales_open_at: at,
+            sales_close_at: at.plus_ms(1_000_000),
+            cancelled: false,
+        },
         event,
         grades: vec![Grade { grade: "R".into(), price_krw: Krw(1000), rows: 2, seats_per_row: 4 }],
-        hold_seats_max: 4,
+        limits: nugul_domain::event::BuyerLimits::default(),
+        seat_map_version: "m".into(),
     }
 }
 
@@ -173,6 +217,8 @@ impl Fake {
             answers: Rc::default(),
             tasks: Rc::default(),
             down: Rc::default(),
+            public_origin: Rc::default(),
+            edge_key: Rc::default(),
             app: Rc::default(),
         };
         fake.on("GET", "/.well-known/jwks.json", |_| json_answer(&json!({ "keys": [key().jwk()] })));
@@ -279,6 +325,44 @@ fn searches_are_answered_from_memory() {
     assert_eq!((days["items"].as_array().unwrap().len(), &days["items"][0]["count"]), (28, &json!(1)));
     assert_eq!(code_of(fake.get("/api/v1/events?limit=101", &[])), Code::InvalidParameter);
     assert!(fake.asked.borrow().is_empty());
+}
+
+#[test]
+fn the_search_page_says_how_it_read_the_text_and_what_narrows_it() {
+    let fake = Fake::new();
+    // 래미제라불
+    let page = text(fake.get("/search?q=%EB%9E%98%EB%AF%B8%EC%A0%9C%EB%9D%BC%EB%B6%88", &[]));
+    assert!(page.contains("role=\"status\">1건 · ‘레미제라블’ 검색 결과예요"), "{page}");
+    assert!(page.contains("category=%EB%AE%A4%EC%A7%80%EC%BB%AC"), "{page}");
+    assert!(page.contains("sort=price") && page.contains("on_sale=true"), "{page}");
+    // Narrowed to nothing, it offers the same text without filters.
+    let page = text(fake.get("/search?q=%EB%A0%88%EB%AF%B8&category=%EC%97%B0%EA%B7%B9", &[]));
+    assert!(page.contains("0건") && page.contains("href=\"/search?q=%EB%A0%88%EB%AF%B8\""), "{page}");
+    // What cannot be understood is left aside, not the text.
+    assert!(text(fake.get("/search?q=%EB%A0%88%EB%AF%B8&sort=luck&cursor=x", &[])).contains("1건"));
+}
+
+#[test]
+fn the_first_page_tells_what_is_on_sale_from_what_opens_later() {
+    let section = |page: &str, id: &str| {
+        let from = page.split_once(&format!("<h2 id=\"{id}\"")).map(|(_, rest)| rest.to_owned());
+        from.map(|rest| rest.split("</section>").next().unwrap_or_default().to_owned()).unwrap_or_default()
+    };
+    let fake = Fake::new();
+    let page = text(fake.get("/", &[]));
+    assert!(section(&page, "on-sale").contains("레미제라블") && section(&page, "soon").is_empty());
+
+    let fake = Fake::new();
+    fake.serve_index(index_opening("위키드", 60_000));
+    let page = text(fake.get("/", &[]));
+    assert!(!section(&page, "on-sale").contains("위키드"), "{page}");
+    assert!(section(&page, "soon").contains("위키드") && section(&page, "soon").contains("1분 뒤에 열려요"), "{page}");
+    // It goes over by itself, and away once its sales have closed.
+    *fake.now.borrow_mut() += 60_000;
+    let page = text(fake.get("/", &[]));
+    assert!(section(&page, "on-sale").contains("위키드") && section(&page, "soon").is_empty());
+    *fake.now.borrow_mut() += 10_000_000;
+    assert!(!section(&text(fake.get("/", &[])), "on-sale").contains("위키드"));
 }
 
 #[test]
@@ -414,11 +498,13 @@ fn a_cookie_is_a_token_for_our_pages_alone() {
 #[test]
 fn forms_of_other_sites_are_refused() {
     let fake = Fake::new();
+    *fake.public_origin.borrow_mut() = Some("https://tickets.test/");
     for foreign in [
         vec![("sec-fetch-site", "cross-site"), ("origin", "http://edge.test")],
         vec![("sec-fetch-site", "same-site")],
         vec![("origin", "http://evil.test")],
         vec![("origin", "null")],
+        vec![("origin", "http://tickets.test")],
         vec![],
     ] {
         let answer = fake.post("/log-in", &foreign, "email=a&password=b");
@@ -427,7 +513,9 @@ fn forms_of_other_sites_are_refused() {
     }
     assert!(fake.taken("/auth").is_empty());
     fake.on("POST", "/api/v1/auth/log-in", |_| json_answer(&tokens()));
-    assert_eq!(fake.post("/log-in", &[("origin", "http://edge.test")], "email=a&password=b").status, 303);
+    for own in ["http://edge.test", "https://tickets.test"] {
+        assert_eq!(fake.post("/log-in", &[("origin", own)], "email=a&password=b").status, 303, "{own}");
+    }
 }
 
 #[test]
@@ -442,7 +530,7 @@ fn an_ended_session_is_renewed_once() {
             "{cookies:?}"
         );
         assert!(cookies.iter().all(|c| c.contains("; HttpOnly; SameSite=Lax") && !c.contains("Secure")));
-        assert_eq!(answer.header("cache-control").unwrap_or("no-store").contains("no-store"), true);
+        assert!(answer.header("cache-control").unwrap_or("no-store").contains("no-store"));
     }
     let sent = fake.taken("/auth/refresh");
     assert_eq!(sent.len(), 1);
@@ -481,11 +569,42 @@ fn log_in_leads_on_but_never_away() {
 }
 
 #[test]
+fn where_people_find_the_site_is_as_set_whatever_the_request_says() {
+    let fake = Fake::new();
+    fake.on("POST", "/api/v1/auth/log-in", |_| json_answer(&tokens()));
+    fake.on("GET", &format!("/api/v1/orders/{}", order_id()), |_| json_answer(&pending_order()));
+    let page = format!("/orders/{}", order_id());
+    let cookie = format!("nugul_access={}", token(900));
+    for (set, came_over_tls, found_at) in [
+        (Some("https://tickets.test/"), false, "https://tickets.test"),
+        (Some("http://tickets.test"), true, "http://tickets.test"),
+        (None, true, "https://edge.test"),
+        (None, false, "http://edge.test"),
+    ] {
+        *fake.public_origin.borrow_mut() = set;
+        let send = |mut request: Request| {
+            request.https = came_over_tls;
+            fake.send(request)
+        };
+        let order = send(with(Request::new(Method::Get, &page), &[("cookie", &cookie)]));
+        let secure = found_at.starts_with("https");
+        assert_eq!(order.header("strict-transport-security").is_some(), secure, "{set:?}");
+        assert!(text(order).contains(&format!("data-success-url=\"{found_at}{page}/paid\"")), "{set:?}");
+        let mut log_in = with(Request::new(Method::Post, "/log-in"), &[OWN]);
+        log_in.body = Body::Bytes(b"email=a&password=b".to_vec());
+        let cookies = send(log_in);
+        assert!(cookies_of(&cookies).iter().all(|c| c.ends_with("; Secure") == secure), "{set:?}");
+        assert_eq!(cookies_of(&cookies).len(), 2);
+    }
+}
+
+#[test]
 fn a_person_who_logs_out_has_no_cookies() {
     let fake = Fake::new();
     let cookie = format!("nugul_access={}; nugul_refresh=mine", token(900));
     let answer = fake.post("/log-out", &[OWN, ("cookie", &cookie)], "");
     assert_eq!(cookies_of(&answer).iter().filter(|c| c.contains("Max-Age=0")).count(), 2);
+    assert_eq!(answer.header("clear-site-data"), Some("\"storage\""));
     let sent = fake.taken("/auth/log-out").pop().unwrap();
     assert_eq!(sent.body, b"{\"refresh_token\":\"mine\"}");
 }
@@ -508,6 +627,184 @@ fn a_lost_race_for_seats_shows_the_map_again() {
 }
 
 #[test]
+fn the_address_of_a_form_leads_to_its_page() {
+    let fake = Fake::new();
+    for (form, page) in [
+        ("/performances/x/hold", "/performances/x"),
+        ("/holds/x/extend", "/holds/x"),
+        ("/tickets/x/refund", "/tickets/x"),
+        ("/seller/performances/x/cancel", "/seller/performances/x"),
+        ("/seller/refund-requests/x/accept", "/seller/refund-requests"),
+    ] {
+        let answer = fake.get(form, &[]);
+        assert_eq!((answer.status, answer.header("location")), (303, Some(page)), "{form}");
+    }
+    assert!(fake.asked.borrow().is_empty());
+}
+
+#[test]
+fn chosen_seats_outlive_a_log_in_and_an_overload() {
+    let fake = Fake::new();
+    let target = format!("/performances/{}/hold", performance_id());
+    let page = format!("/performances/{}?block=1&seat=1&seat=2", performance_id());
+    let form = "seat=2&seat=1&block=1&key=form-key";
+    let log_in = fake.post(&target, &[OWN], form);
+    assert_eq!(log_in.header("location"), Some(format!("/log-in?next={}", crate::http::encode(&page)).as_str()));
+    fake.on("POST", "/api/v1/auth/log-in", |_| json_answer(&tokens()));
+    let next = format!("email=a%40b.kr&password=p&next={}", crate::http::encode(&page));
+    assert_eq!(fake.post("/log-in", &[OWN], &next).header("location"), Some(page.as_str()));
+
+    let cookie = format!("nugul_access={}", token(900));
+    fake.on("POST", &format!("/api/v1/performances/{}/holds", performance_id()), |_| problem(Code::Overloaded));
+    let busy = fake.post(&target, &[OWN, ("cookie", &cookie)], form);
+    assert_eq!(busy.status, 503);
+    assert!(text(busy).contains(&format!("href=\"{}\"", page.replace('&', "&amp;"))));
+    let back = text(fake.get(&page, &[("cookie", &cookie)]));
+    for seat in 1..=2 {
+        assert!(back.contains(&format!("name=\"seat\" value=\"{seat}\" checked")), "{seat}");
+    }
+}
+
+#[test]
+fn a_form_of_any_size_leads_to_a_page_that_is_taken() {
+    let fake = Fake::new();
+    let form: String = (60_000..60_100).map(|seat| format!("seat={seat}&")).collect();
+    let log_in = fake.post(&format!("/performances/{}/hold", performance_id()), &[OWN], &form);
+    let next = crate::http::decode(log_in.header("location").unwrap().split_once('=').unwrap().1, false);
+    assert_eq!(crate::session::safe_next(Some(&next)), next);
+    assert!(next.contains("seat=60000"));
+}
+
+#[test]
+fn a_hold_that_became_an_order_leads_to_it_and_one_that_ended_says_so() {
+    let fake = Fake::new();
+    let cookie = format!("nugul_access={}", token(900));
+    let hold = performance_id();
+    let api = format!("/api/v1/holds/{hold}");
+    fake.on("GET", &api, |_| Response::see_other(&format!("/api/v1/orders/{}", order_id())));
+    let order = format!("/orders/{}", order_id());
+    let page = format!("/holds/{hold}");
+    assert_eq!(fake.get(&page, &[("cookie", &cookie)]).header("location"), Some(order.as_str()));
+    // Pressed again after going back: the refusal leads there too.
+    fake.on("POST", "/api/v1/orders", |_| problem(Code::OrderState));
+    let again = fake.post(&format!("{page}/order"), &[OWN, ("cookie", &cookie)], "key=k");
+    assert_eq!((again.status, again.header("location")), (303, Some(order.as_str())));
+
+    fake.on("GET", &api, |_| problem(Code::NotFound));
+    let ended = fake.get(&page, &[("cookie", &cookie)]);
+    assert_eq!(ended.status, 404);
+    assert!(text(ended).contains("잡아 둔 시간이 끝났어요"));
+    fake.on("POST", "/api/v1/orders", |_| problem(Code::HoldExpired));
+    let late = fake.post(&format!("{page}/order"), &[OWN, ("cookie", &cookie)], "key=k");
+    assert!(text(late).contains("잡아 둔 시간이 끝났어요"));
+}
+
+#[test]
+fn what_a_person_has_is_asked_of_every_region() {
+    let fake = Fake::new();
+    let bearer = format!("Bearer {}", token(900));
+    // Region 0 has a, b and c; region 7 has x. Their own cursors count from the start.
+    fake.on("GET", "/api/v1/me/tickets", |r| {
+        let all: &[&str] = if r.url.starts_with(ORIGIN) { &["a", "b", "c"] } else { &["x"] };
+        let params = crate::http::parse_form(r.url.split_once('?').map_or("", |(_, query)| query));
+        let number = |name| crate::http::field(&params, name).map(|n| n.parse::<usize>().unwrap());
+        let (from, limit) = (number("cursor").unwrap_or(0), number("limit").unwrap_or(100));
+        let to = (from + limit).min(all.len());
+        json_answer(&json!({ "items": all[from..to], "next_cursor": (to < all.len()).then(|| to.to_string()) }))
+    });
+    let page = |target: &str| -> Value {
+        let answer = fake.get(target, &[("authorization", &bearer)]);
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        serde_json::from_str(&text(answer)).unwrap()
+    };
+    assert_eq!(page("/api/v1/me/tickets"), json!({ "items": ["a", "b", "c", "x"], "next_cursor": null }));
+    for limit in 1..=4 {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        for _ in 0..5 {
+            let got = page(&format!("/api/v1/me/tickets?limit={limit}{cursor}"));
+            let items = got["items"].as_array().unwrap().clone();
+            assert!(items.len() <= limit);
+            seen.extend(items);
+            match got["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(seen, ["a", "b", "c", "x"], "{limit} at a time");
+    }
+    for bad in ["limit=many", "cursor=none", "cursor=9.1", "cursor=x.1"] {
+        let answer = fake.get(&format!("/api/v1/me/tickets?{bad}"), &[("authorization", &bearer)]);
+        assert_eq!(code_of(answer), Code::InvalidParameter, "{bad}");
+    }
+    // A region that refuses, or is away, is not left out in silence.
+    fake.on("GET", "/api/v1/me/tickets", |_| problem(Code::Overloaded));
+    assert_eq!(code_of(fake.get("/api/v1/me/tickets", &[("authorization", &bearer)])), Code::Overloaded);
+}
+
+#[test]
+fn my_tickets_begins_with_what_is_not_paid() {
+    let fake = Fake::new();
+    let cookie = format!("nugul_access={}", token(900));
+    let declined =
+        Order { state: OrderState::Declined, decline_reason: Some("한도를 넘었어요".into()), ..pending_order() };
+    let late = Order { pay_before: Timestamp::from_millis(NOW), ..pending_order() };
+    fake.on("GET", "/api/v1/me/tickets", |_| json_answer(&json!({ "items": [], "next_cursor": null })));
+    let orders = json!({ "items": [pending_order(), declined, late], "next_cursor": null });
+    let none = json!({ "items": [], "next_cursor": null });
+    fake.on("GET", "/api/v1/me/orders", move |r| {
+        json_answer(if r.url.starts_with("http://seven/") { &orders } else { &none })
+    });
+    let page = text(fake.get("/tickets", &[("cookie", &cookie)]));
+    let id = order_id();
+    assert!(page.contains("5분 남았어요") && page.contains("한도를 넘었어요"), "{page}");
+    for once in [format!("action=\"/orders/{id}/cancel\""), "이어서 결제하기".into(), "결제 시간이 지났어요".into()]
+    {
+        assert_eq!(page.matches(&once).count(), 1, "{once}: {page}");
+    }
+    // Where they cannot be read, tickets are shown all the same.
+    fake.on("GET", "/api/v1/me/orders", |_| problem(Code::Unavailable));
+    assert_eq!(fake.get("/tickets", &[("cookie", &cookie)]).status, 200);
+}
+
+#[test]
+fn tickets_are_shown_where_refunds_cannot_be_read() {
+    let fake = Fake::new();
+    let cookie = format!("nugul_access={}", token(900));
+    fake.on("GET", "/api/v1/me/tickets", |_| json_answer(&json!({ "items": [], "next_cursor": null })));
+    fake.on("GET", "/api/v1/me/refund-requests", |_| problem(Code::Unavailable));
+    assert_eq!(fake.get("/tickets", &[("cookie", &cookie)]).status, 200);
+    fake.on("GET", "/api/v1/me/tickets", |_| problem(Code::Unavailable));
+    assert_eq!(fake.get("/tickets", &[("cookie", &cookie)]).status, 503);
+}
+
+#[test]
+fn a_refund_is_asked_for_with_the_amount_shown_and_the_forms_key() {
+    let fake = Fake::new();
+    let cookie = format!("nugul_access={}", token(900));
+    let id = order_id();
+    fake.on("POST", &format!("/api/v1/tickets/{id}/refund-requests"), |_| problem(Code::Unavailable));
+    let form = format!("/tickets/{id}/refund");
+    let answer = fake.post(&form, &[OWN, ("cookie", &cookie)], "key=form-key&amount=1000&reason=a%0D%0Ab");
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("2")));
+    let sent = fake.taken("/refund-requests").pop().unwrap();
+    assert_eq!(sent.body, b"{\"reason\":\"a b\",\"amount_krw\":1000}");
+    assert_eq!(header(&sent.headers, "idempotency-key"), Some("form-key"));
+    assert_eq!(fake.post(&form, &[OWN, ("cookie", &cookie)], "amount=x").status, 422);
+    assert!(fake.taken("/refund-requests").is_empty());
+}
+
+#[test]
+fn only_sellers_cost_the_seat_page_a_question() {
+    let fake = Fake::new();
+    let page = format!("/performances/{}", performance_id());
+    let seller = key().sign_access(AccessClaims { role: Role::Seller, ..claims_of(&token(900)) }).unwrap();
+    for (token, asked) in [(token(900), 0), (seller, 1)] {
+        let shown = fake.get(&page, &[("cookie", &format!("nugul_access={token}"))]);
+        assert_eq!((shown.status, fake.taken("/blocked-seats").len()), (200, asked));
+    }
+}
+
+#[test]
 fn a_payment_that_comes_back_twice_is_confirmed_with_one_key() {
     let fake = Fake::new();
     let cookie = format!("nugul_access={}", token(900));
@@ -526,6 +823,81 @@ fn a_payment_that_comes_back_twice_is_confirmed_with_one_key() {
     assert_eq!(keys[0], keys[1]);
     let other = fake.get(&format!("/orders/{id}/paid?paymentKey=pk&orderId=x&amount=1000"), &[("cookie", &cookie)]);
     assert_eq!(other.status, 400);
+}
+
+#[test]
+fn a_payment_that_comes_back_while_the_coordinator_is_away_is_confirmed_by_trying_again() {
+    let fake = Fake::new();
+    let cookie = format!("nugul_access={}", token(900));
+    let (id, confirm) = (order_id(), format!("/api/v1/orders/{}/confirm", order_id()));
+    let target = format!("/orders/{id}/paid?paymentKey=pk&orderId={id}&amount=1000");
+    let try_again = format!("href=\"{}\"", target.replace('&', "&amp;"));
+    fake.get("/tickets", &[("cookie", &cookie)]);
+    *fake.down.borrow_mut() = true;
+    let away = fake.get(&target, &[("cookie", &cookie)]);
+    assert_eq!((away.status, away.header("retry-after")), (503, Some("2")));
+    assert!(text(away).contains(&try_again));
+    *fake.down.borrow_mut() = false;
+    for code in [Code::Overloaded, Code::TooManyRequests, Code::Internal] {
+        fake.on("POST", &confirm, move |_| problem(code));
+        assert!(text(fake.get(&target, &[("cookie", &cookie)])).contains(&try_again), "{code:?}");
+    }
+    fake.taken("");
+    fake.on("POST", &confirm, |_| problem(Code::OrderState));
+    assert_eq!(fake.get(&target, &[("cookie", &cookie)]).status, 303);
+    assert_eq!(fake.taken("/confirm").pop().unwrap().body, b"{\"payment_key\":\"pk\",\"amount_krw\":1000}");
+    // A session that ended meanwhile leads back here too.
+    let log_in = fake.get(&target, &[]);
+    assert_eq!(log_in.header("location"), Some(format!("/log-in?next={}", crate::http::encode(&target)).as_str()));
+}
+
+/// The value of the hidden field `name`, in the form after `after`.
+fn hidden(page: &str, after: &str, name: &str) -> String {
+    let form = page.split_once(after).unwrap_or_else(|| panic!("no {after} in {page}")).1;
+    let field = form.split_once(&format!("name=\"{name}\" value=\"")).unwrap().1;
+    field.split('"').next().unwrap().to_owned()
+}
+
+#[test]
+fn signing_up_with_a_double_press_is_signing_up_once() {
+    let fake = Fake::new();
+    let key_of = |sent: Outgoing| header(&sent.headers, "idempotency-key").unwrap().to_owned();
+    let expires_at = Timestamp::from_millis(NOW);
+    fake.on("POST", "/api/v1/auth/email-codes", move |_| json_answer(&EmailCodeSent { expires_at }));
+    let key = hidden(&text(fake.get("/sign-up", &[])), "<form class=\"fields\"", "key");
+    let form = format!("step=email&email=a%40b.kr&key={key}");
+    let mut code_step = String::new();
+    for _ in 0..2 {
+        code_step = text(fake.post("/sign-up", &[OWN], &form));
+    }
+    let sent = fake.taken("/email-codes");
+    assert_eq!(sent.into_iter().map(key_of).collect::<Vec<_>>(), [key.as_str(), key.as_str()]);
+
+    fake.on("POST", "/api/v1/auth/sign-up", |_| json_answer(&tokens()));
+    let key = hidden(&code_step, "value=\"code\"", "key");
+    let form = format!("step=code&email=a%40b.kr&code=123456&password=long-enough&nickname=n&key={key}");
+    for _ in 0..2 {
+        assert_eq!(fake.post("/sign-up", &[OWN], &form).status, 303);
+    }
+    let sent = fake.taken("/auth/sign-up");
+    assert_eq!(sent.into_iter().map(key_of).collect::<Vec<_>>(), [key.as_str(), key.as_str()]);
+
+    // Another code is another write, and a refusal does not lead away from where the first one can be typed.
+    fake.on("POST", "/api/v1/auth/email-codes", |_| problem(Code::TooManyRequests));
+    let again = hidden(&code_step, "value=\"again\"", "key");
+    let refused = fake.post("/sign-up", &[OWN], &format!("step=again&email=a%40b.kr&key={again}"));
+    assert_eq!(refused.status, 429);
+    assert!(text(refused).contains("autocomplete=\"one-time-code\""));
+    assert_ne!(key_of(fake.taken("/email-codes").pop().unwrap()), key);
+}
+
+#[test]
+fn the_worker_that_keeps_tickets_may_ask_this_site_alone() {
+    let fake = Fake::new();
+    let worker = fake.get("/sw.js", &[]);
+    assert_eq!((worker.status, worker.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    assert_eq!(worker.header("content-security-policy"), Some("default-src 'none'; connect-src 'self'"));
+    assert_eq!(worker.headers.iter().filter(|(name, _)| name == "content-security-policy").count(), 1);
 }
 
 #[test]
@@ -567,8 +939,9 @@ fn one_upstream_serves_many_resumes_and_ends_with_the_last() {
     let shared: Rc<RefCell<Shared>> = Rc::default();
     let upstream =
         Outgoing { method: Method::Get, url: "http://seven/stream".into(), headers: Vec::new(), body: Vec::new() };
-    let mut one = fanout::join(&fake, &shared, upstream.clone()).unwrap();
-    let two = fanout::join(&fake, &shared, upstream).unwrap();
+    let reader = |joined| if let Joined::Reader(reader) = joined { reader } else { panic!("no room") };
+    let mut one = reader(fanout::join(&fake, &shared, upstream.clone()));
+    let two = reader(fanout::join(&fake, &shared, upstream));
     let mut tasks = std::mem::take(&mut *fake.tasks.borrow_mut());
     assert_eq!(tasks.len(), 1);
     let mut task = tasks.pop().unwrap();
@@ -581,9 +954,9 @@ fn one_upstream_serves_many_resumes_and_ends_with_the_last() {
     drop(two);
     let mut got = String::new();
     while let Some(Some(bytes)) = one.next().now_or_never() {
-        got.push_str(&String::from_utf8(bytes).unwrap());
+        got.push_str(std::str::from_utf8(&bytes).unwrap());
     }
-    assert!(got.starts_with("retry: 1000\n\nevent: snapshot\nid: 5\n"), "{got}");
+    assert!(got.starts_with("retry: 2799\n\nevent: snapshot\nid: 5\n"), "{got}");
     assert!(
         got.contains(HEARTBEAT)
             && got.contains("\nid: 7\n")
@@ -592,4 +965,117 @@ fn one_upstream_serves_many_resumes_and_ends_with_the_last() {
     );
     drop(one);
     futures_executor(task);
+}
+
+fn joined(fake: &Fake, shared: &Rc<RefCell<Shared>>, last: Option<&str>) -> fanout::Reader {
+    let headers = last.map(|last| ("last-event-id".to_owned(), last.to_owned())).into_iter().collect();
+    let upstream = Outgoing { method: Method::Get, url: "http://seven/stream".into(), headers, body: Vec::new() };
+    match fanout::join(fake, shared, upstream) {
+        Joined::Reader(reader) => reader,
+        Joined::Full | Joined::TooMany => panic!("no room"),
+    }
+}
+
+fn all(reader: &mut fanout::Reader) -> String {
+    let mut got = String::new();
+    while let Some(Some(bytes)) = reader.next().now_or_never() {
+        got.push_str(std::str::from_utf8(&bytes).unwrap());
+    }
+    got
+}
+
+#[test]
+fn a_lost_upstream_is_told_to_readers_and_so_is_its_return() {
+    let fake = Fake::new();
+    let snapshot = SeatSnapshot::pack(5, &[SeatState::Available; 8]).frame();
+    fake.on("GET", "/stream", move |_| {
+        let piece = snapshot.clone().into_bytes();
+        let body = Body::Stream(futures_util::stream::iter([piece]).boxed_local());
+        Response { status: 200, headers: Vec::new(), body }
+    });
+    let shared: Rc<RefCell<Shared>> = Rc::default();
+    let mut reader = joined(&fake, &shared, None);
+    let mut task = fake.tasks.borrow_mut().pop().unwrap();
+    let mut until = |fake: &Fake, what: &str| {
+        let begun = fake.now_ms();
+        let mut got = String::new();
+        for _ in 0..100 {
+            assert_eq!(task.as_mut().now_or_never(), None);
+            got.push_str(&all(&mut reader));
+            if got.contains(what) {
+                return fake.now_ms() - begun;
+            }
+        }
+        panic!("no {what:?}: {got}");
+    };
+    until(&fake, "id: 5\n");
+    *fake.down.borrow_mut() = true;
+    assert!(until(&fake, "event: link\ndata: {\"live\":false}\n\n") <= 5_000);
+    // One who joins now gets what is known, and that it may be old.
+    let late = all(&mut joined(&fake, &shared, Some("5")));
+    assert!(late.contains("\"live\":false") && !late.contains("snapshot"), "{late}");
+    // Readers hear that the edge itself is there.
+    until(&fake, HEARTBEAT);
+    *fake.down.borrow_mut() = false;
+    assert!(until(&fake, "event: link\ndata: {\"live\":true}\n\n") <= 10_000);
+}
+
+#[test]
+fn a_day_of_evictions_and_lifetimes_leaves_everyone_right() {
+    let fake = Fake::new();
+    let version = Rc::new(RefCell::new(0i64));
+    let truth = Rc::clone(&version);
+    fake.on("GET", "/stream", move |request| {
+        let now = *truth.borrow();
+        let last = header(&request.headers, "last-event-id").and_then(|id| id.parse().ok());
+        let piece = match last {
+            Some(from) if from < now => {
+                let changes = (from..now).map(|_| vec![(0, 1)]).collect();
+                SeatChanges { from, to: now, changes }.frame()
+            }
+            Some(_) => HEARTBEAT.to_owned(),
+            None => SeatSnapshot::pack(now, &[SeatState::Held; 8]).frame(),
+        };
+        let body = Body::Stream(futures_util::stream::iter([piece.into_bytes()]).boxed_local());
+        Response { status: 200, headers: Vec::new(), body }
+    });
+    let (begun, mut evictions, mut closed, mut last) = (fake.now_ms(), 0, 0, None::<i64>);
+    while fake.now_ms() < begun + 24 * 60 * 60 * 1000 {
+        // The object's memory is gone every hour; its streams break with it.
+        let shared: Rc<RefCell<Shared>> = Rc::default();
+        let mut reader = joined(&fake, &shared, last.map(|id| id.to_string()).as_deref());
+        let mut task = fake.tasks.borrow_mut().pop().unwrap();
+        let hour = fake.now_ms() + if evictions % 2 == 0 { 5 } else { 1 } * 60 * 60 * 1000;
+        while fake.now_ms() < hour {
+            *version.borrow_mut() += 1;
+            *fake.now.borrow_mut() += 5_000;
+            let ended = task.as_mut().now_or_never().is_some();
+            let got = all(&mut reader);
+            // Nobody else listens: with the one reader's time the upstream's ends.
+            assert_eq!(ended, got.contains("\"reason\":\"lifetime\""), "{got}");
+            let mut told = None;
+            for line in got.lines() {
+                if let Some(id) = line.strip_prefix("id: ") {
+                    told = Some(id.parse::<i64>().unwrap());
+                    assert!(told > last, "told twice");
+                }
+                if let Some(changes) = line.strip_prefix("data: {\"from\":") {
+                    let from: i64 = changes.split(',').next().unwrap().parse().unwrap();
+                    assert_eq!(Some(from), last, "a gap");
+                }
+                if line.is_empty() {
+                    last = told.or(last);
+                }
+            }
+            if ended {
+                closed += 1;
+                reader = joined(&fake, &shared, last.map(|id| id.to_string()).as_deref());
+                task = fake.tasks.borrow_mut().pop().unwrap();
+            }
+        }
+        evictions += 1;
+    }
+    assert!(evictions >= 8 && closed >= 4, "{evictions} {closed}");
+    // The last version, but for what changed after the last look.
+    assert!(last.unwrap() >= *version.borrow() - 1);
 }

@@ -5,6 +5,7 @@
 
 use std::{
     convert::Infallible,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -55,6 +56,12 @@ impl Host for Wasi {
                 .filter_map(|piece| std::future::ready(piece.ok().map(|piece: Bytes| piece.to_vec()))),
         );
         Ok(http::Response { status: head.status.as_u16(), headers: pairs(&head.headers), body: Body::Stream(pieces) })
+    }
+
+    fn client_address(&self, request: &http::Request) -> Option<String> {
+        // Spin sets it, whatever the client sends. Under wasmtime alone, which is for development, a client may.
+        let from: SocketAddr = request.header("spin-client-addr")?.parse().ok()?;
+        Some(from.ip().to_string())
     }
 
     fn spawn(&self, task: Task) {
@@ -149,7 +156,7 @@ impl http_body::Body for Out {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let frame = |bytes: Vec<u8>| Some(Ok(Frame::data(Bytes::from(bytes))));
         match std::mem::replace(&mut self.0, Body::Empty) {
-            Body::Empty => Poll::Ready(None),
+            Body::Empty | Body::Native(_) => Poll::Ready(None),
             Body::Bytes(bytes) => Poll::Ready(frame(bytes)),
             Body::Stream(mut stream) => {
                 let next = stream.poll_next_unpin(context);

@@ -26,9 +26,13 @@ assets! {
     "site.css": "text/css; charset=utf-8",
     "seats.css": "text/css; charset=utf-8",
     "suggest.js": "text/javascript; charset=utf-8",
+    "live.js": "text/javascript; charset=utf-8",
     "seats.js": "text/javascript; charset=utf-8",
+    "news.js": "text/javascript; charset=utf-8",
     "countdown.js": "text/javascript; charset=utf-8",
     "pay.js": "text/javascript; charset=utf-8",
+    "sw.js": "text/javascript; charset=utf-8",
+    "offline.js": "text/javascript; charset=utf-8",
     "mark.svg": "image/svg+xml",
 }
 

@@ -1,15 +1,20 @@
-//! Finding something to see: the first page, search, an event.
+//! Finding something to see: the first page, an event.
 
 use maud::{Markup, html};
-use nugul_api::catalogue::{CalendarDay, PerformanceSummary};
+use nugul_api::{
+    catalogue::{CalendarDay, PerformanceSummary},
+    rankings::{Movement, RankedEvent, RankedKeyword},
+};
+use nugul_catalog::query::{Highlight, Highlighted};
 use nugul_domain::time::{iso_date, parse_date};
 use time::{Date, Duration, Month};
 
 use super::{
-    Chrome, EventCard, EventView, HomeView, SearchView,
+    Chrome, EventCard, EventView, HomeView,
     layout::{Head, document, encode},
     poster::poster,
     text::{self, words},
+    tickets::fee_table,
 };
 
 /// The first page.
@@ -17,7 +22,7 @@ pub fn home(c: &Chrome, v: &HomeView) -> String {
     let w = words(c.lang);
     let main = html! {
         h1.hero { (w.tagline) }
-        (search_form(c, "", None, None))
+        (search_form(c, "", &[]))
         (category_links(c, &v.categories, None))
         section aria-labelledby="on-sale" {
             h2 #on-sale { (w.on_sale) }
@@ -27,41 +32,10 @@ pub fn home(c: &Chrome, v: &HomeView) -> String {
         @if !v.soon.is_empty() {
             section aria-labelledby="soon" { h2 #soon { (w.soon) } (cards(c, &v.soon)) }
         }
+        (rankings(c, &v.ranked_keywords, &v.ranked_events))
         (calendar(c, &v.month, &v.calendar))
     };
     document(c, &Head { modules: &["suggest.js"], ..Head::default() }, &main)
-}
-
-/// What a search found.
-pub fn search(c: &Chrome, v: &SearchView) -> String {
-    let w = words(c.lang);
-    let title = if v.q.is_empty() { w.all_shows.to_owned() } else { format!("‘{}’ {}", v.q, w.search_results) };
-    let day = v.date.as_deref().and_then(parse_date).map(|d| text::day(c.lang, d));
-    let main = html! {
-        h1 { (title) }
-        (search_form(c, &v.q, v.category.as_deref(), v.date.as_deref()))
-        @if v.category.is_some() || v.date.is_some() {
-            p.chips {
-                @if let Some(category) = &v.category {
-                    a.chip href=(search_url(&v.q, None, v.date.as_deref())) {
-                        (text::category(c.lang, category)) " " span aria-hidden="true" { "×" } span.hidden { (w.clear) }
-                    }
-                }
-                @if let Some(date) = &v.date {
-                    a.chip href=(search_url(&v.q, v.category.as_deref(), None)) {
-                        (day.as_deref().unwrap_or(date)) " " span aria-hidden="true" { "×" } span.hidden { (w.clear) }
-                    }
-                }
-            }
-        }
-        p.quiet role="status" { (text::shows(c.lang, v.total)) }
-        @if v.results.is_empty() {
-            div.empty { p { strong { (w.empty_result) } } p { (w.empty_hint) } p { a href="/search" { (w.all_shows) } } }
-        }
-        (cards(c, &v.results))
-        @if let Some(next) = &v.next { p.center { a.button href=(next) rel="next" { (w.more) } } }
-    };
-    document(c, &Head { title: &title, modules: &["suggest.js"], ..Head::default() }, &main)
 }
 
 /// One event.
@@ -73,12 +47,12 @@ pub fn event(c: &Chrome, v: &EventView) -> String {
             div.event-poster { (poster(&summary.title, &summary.category)) }
             div {
                 p.quiet { (text::category(c.lang, &summary.category)) }
-                h1 { (summary.title) }
+                h1 lang=[text::korean(c.lang)] { (summary.title) }
                 dl.facts {
-                    dt { (w.place) } dd { (summary.place) }
+                    dt { (w.place) } dd lang=[text::korean(c.lang)] { (summary.place) }
                     dt { (w.period) } dd { (text::period(c.lang, &summary.starts_on, &summary.ends_on)) }
                     dt { (w.runtime) } dd { (text::minutes(c.lang, e.runtime_min)) }
-                    dt { (w.rating) } dd { (e.rating) }
+                    dt { (w.rating) } dd { (text::rating(c.lang, &e.rating)) }
                 }
             }
         }
@@ -105,12 +79,13 @@ pub fn event(c: &Chrome, v: &EventView) -> String {
         @if !e.description.trim().is_empty() {
             section aria-labelledby="about-h" {
                 h2 #about-h { (w.about) }
-                @for p in e.description.split('\n').filter(|p| !p.trim().is_empty()) { p.prose { (p) } }
+                @for p in e.description.split('\n').filter(|p| !p.trim().is_empty()) { p.prose lang=[text::korean(c.lang)] { (p) } }
             }
         }
         section aria-labelledby="refund-h" {
             h2 #refund-h { (w.refunds) }
             ul { li { (w.refunds_pay) } li { (w.refunds_one) } }
+            (fee_table(c))
         }
     };
     document(c, &Head { title: &summary.title, ..Head::default() }, &main)
@@ -121,10 +96,14 @@ fn performance(c: &Chrome, p: &PerformanceSummary, left: Option<u32>) -> Markup 
     let when = text::moment(c.lang, p.starts_at);
     html! {
         span.when { (when) }
-        @if p.starts_at <= c.now {
+        @if p.cancelled {
+            span.quiet { (w.called_off) }
+        } @else if p.starts_at <= c.now {
             span.quiet { (w.ended) }
         } @else if p.sales_open_at > c.now {
-            span.quiet { (w.opens) " " (text::moment(c.lang, p.sales_open_at)) }
+            span.quiet { (text::opens_in(c.lang, c.now, p.sales_open_at)) " · " (w.opens) " " (text::moment(c.lang, p.sales_open_at)) }
+        } @else if p.sales_close_at <= c.now {
+            span.quiet { (w.closed) }
         } @else if left == Some(0) {
             span.quiet { (w.sold_out) }
         } @else {
@@ -134,15 +113,15 @@ fn performance(c: &Chrome, p: &PerformanceSummary, left: Option<u32>) -> Markup 
     }
 }
 
-fn search_form(c: &Chrome, q: &str, category: Option<&str>, date: Option<&str>) -> Markup {
+/// The field to search with; a search keeps what else was chosen.
+pub(super) fn search_form(c: &Chrome, q: &str, kept: &[(&str, String)]) -> Markup {
     let w = words(c.lang);
     html! {
         form.search role="search" action="/search" method="get" {
             label.hidden for="q" { (w.search_label) }
             input #q type="search" name="q" value=(q) maxlength=(nugul_api::limits::QUERY_CHARS_MAX) placeholder=(w.search_hint)
-                autocomplete="off" enterkeyhint="search" data-label=(w.suggestions);
-            @if let Some(category) = category { input type="hidden" name="category" value=(category); }
-            @if let Some(date) = date { input type="hidden" name="date" value=(date); }
+                autocomplete="off" enterkeyhint="search" data-label=(w.suggestions) data-count=(w.suggestion_count);
+            @for (name, value) in kept { input type="hidden" name=(name) value=(value); }
             button.main type="submit" { (w.search) }
         }
     }
@@ -166,7 +145,7 @@ fn search_url(q: &str, category: Option<&str>, date: Option<&str>) -> String {
     if query.is_empty() { "/search".to_owned() } else { format!("/search?{}", query.join("&")) }
 }
 
-fn cards(c: &Chrome, events: &[EventCard]) -> Markup {
+pub(super) fn cards(c: &Chrome, events: &[EventCard]) -> Markup {
     let w = words(c.lang);
     html! {
         @if !events.is_empty() {
@@ -175,11 +154,12 @@ fn cards(c: &Chrome, events: &[EventCard]) -> Markup {
                     li {
                         a.card href={ "/events/" (e.id) } {
                             (poster(&e.title, &e.category))
-                            strong { (e.title) }
-                            span.quiet { (e.place) }
+                            strong lang=[text::korean(c.lang)] { (marked(&e.title, &e.highlights, Highlighted::Title)) }
+                            span.quiet lang=[text::korean(c.lang)] { (marked(&e.place, &e.highlights, Highlighted::Place)) }
                             span.quiet { (text::period(c.lang, &e.starts_on, &e.ends_on)) }
                             @if let Some(at) = e.sales_open_at.filter(|at| *at > c.now) {
-                                span.price { (w.opens) " " (text::moment(c.lang, at)) }
+                                span.price { (text::opens_in(c.lang, c.now, at)) }
+                                span.quiet { (w.opens) " " (text::moment(c.lang, at)) }
                             } @else {
                                 span.price { (text::prices(c.lang, e.min_price_krw, e.max_price_krw)) }
                             }
@@ -189,6 +169,62 @@ fn cards(c: &Chrome, events: &[EventCard]) -> Markup {
             }
         }
     }
+}
+
+/// A text with what matched of it marked.
+fn marked(text: &str, highlights: &[Highlight], field: Highlighted) -> Markup {
+    let at = |n: u32| text.char_indices().nth(n as usize).map_or(text.len(), |(at, _)| at);
+    let mut parts = Vec::new();
+    let mut end = 0;
+    for highlight in highlights.iter().filter(|highlight| highlight.field == field) {
+        let (from, to) = (at(highlight.from).max(end), at(highlight.to));
+        parts.push((text.get(end..from).unwrap_or_default(), text.get(from..to).unwrap_or_default()));
+        end = to.max(from);
+    }
+    html! {
+        @for (before, found) in parts { (before) mark { (found) } }
+        (text.get(end..).unwrap_or_default())
+    }
+}
+
+fn rankings(c: &Chrome, keywords: &[RankedKeyword], events: &[RankedEvent]) -> Markup {
+    let w = words(c.lang);
+    html! {
+        @if !keywords.is_empty() || !events.is_empty() {
+            div.rankings {
+                @if !keywords.is_empty() {
+                    section aria-labelledby="top-keywords" {
+                        h2 #top-keywords { (w.top_keywords) }
+                        ol.ranking {
+                            @for k in keywords {
+                                li { b { (k.rank) } a href=(search_url(&k.keyword, None, None)) { (k.keyword) } (movement(c, k.movement)) }
+                            }
+                        }
+                    }
+                }
+                @if !events.is_empty() {
+                    section aria-labelledby="top-events" {
+                        h2 #top-events { (w.top_events) }
+                        ol.ranking {
+                            @for e in events {
+                                li { b { (e.rank) } a href={ "/events/" (e.event.id) } { (e.event.title) } (movement(c, e.movement)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn movement(c: &Chrome, movement: Movement) -> Markup {
+    let (sign, class) = match movement {
+        Movement::New => ("NEW".to_owned(), "new"),
+        Movement::Same => ("–".to_owned(), "same"),
+        Movement::Up { places } => (format!("▲{places}"), "up"),
+        Movement::Down { places } => (format!("▼{places}"), "down"),
+    };
+    html! { span.moved.(class) { span aria-hidden="true" { (sign) } span.hidden { (text::moved(c.lang, movement)) } } }
 }
 
 fn calendar(c: &Chrome, month: &str, days: &[CalendarDay]) -> Markup {

@@ -26,6 +26,14 @@ pub fn hold(c: &Chrome, v: &HoldView) -> String {
             @else { b { (text::clock(c.lang, h.expires_at)) } (w.held_until) }
         }
         p.hidden #countdown-said aria-live="polite" {}
+        @if v.hold.extended {
+            p.quiet role="status" { (w.extended) }
+        } @else if h.expires_at > c.now {
+            form.more-time method="post" action={ "/holds/" (h.id) "/extend" } {
+                button #extend type="submit" aria-describedby="extend-note" { (w.extend) }
+                small #extend-note { (w.extend_note) }
+            }
+        }
         (what(c, &h.performance))
         (seat_sum(c, &h.seats, h.total_krw))
         section aria-labelledby="terms" {
@@ -46,10 +54,26 @@ pub fn hold(c: &Chrome, v: &HoldView) -> String {
     document(c, &Head { title: w.checkout, modules: &["countdown.js"], ..Head::default() }, &main)
 }
 
+/// A hold that is no more, and became no order.
+pub fn hold_ended(c: &Chrome) -> String {
+    let w = words(c.lang);
+    let main = html! {
+        div.narrow {
+            h1 { (w.hold_ended) }
+            p { (w.hold_ended_what) }
+            p.actions {
+                a.button.main href="/search" { (w.find_shows) }
+                a.button href="/tickets" { (w.to_tickets) }
+            }
+        }
+    };
+    document(c, &Head { title: w.hold_ended, ..Head::default() }, &main)
+}
+
 /// An order: paying while it is pending, its outcome after.
 pub fn order(c: &Chrome, v: &OrderView) -> String {
     match v.order.state {
-        OrderState::Pending => pay(c, v),
+        OrderState::Pending if !v.cancelled => pay(c, v),
         _ => outcome(c, v),
     }
 }
@@ -93,6 +117,8 @@ fn outcome(c: &Chrome, v: &OrderView) -> String {
     let w = words(c.lang);
     let o = &v.order;
     let (title, what_happened) = match o.state {
+        OrderState::Pending if v.cancelled => (w.called_off, w.called_off_unpaid),
+        OrderState::Paid if v.cancelled => (w.called_off, w.called_off_what),
         OrderState::Paid => (w.paid, w.paid_what),
         OrderState::Pending | OrderState::Confirming => (w.confirming, w.confirming_what),
         OrderState::Declined => (w.declined, w.declined_what),
@@ -100,16 +126,19 @@ fn outcome(c: &Chrome, v: &OrderView) -> String {
         OrderState::Cancelled => (w.cancelled, w.cancelled_what),
         OrderState::Refunded => (w.refunded, w.refunded_what),
     };
-    let is_confirming = matches!(o.state, OrderState::Pending | OrderState::Confirming);
-    let may_book_again = matches!(o.state, OrderState::Declined | OrderState::Expired | OrderState::Cancelled);
+    let is_confirming = o.state == OrderState::Confirming;
+    let is_unpaid = matches!(o.state, OrderState::Declined | OrderState::Expired | OrderState::Cancelled);
+    let may_book_again = is_unpaid && !v.cancelled;
     let main = html! {
         h1 { (title) }
         (problem_box(c, v.problem.as_ref()))
         div.outcome data-state=(o.state.as_str()) role="status" {
             p { (what_happened) }
             @if is_confirming { p { (w.confirming_safe) } }
+            @if v.cancelled && matches!(o.state, OrderState::Confirming | OrderState::Refunded) { p { (w.called_off_what) } }
+            @if v.cancelled && is_unpaid { p { (w.called_off) "." } }
             @if o.state == OrderState::Declined {
-                @if let Some(reason) = &o.decline_reason { p { (w.declined_reason) ": " b { (reason) } } }
+                @if let Some(reason) = &o.decline_reason { p { (w.declined_reason) ": " b lang=[text::korean(c.lang)] { (reason) } } }
                 p { (w.declined_next) }
             }
         }
@@ -129,15 +158,20 @@ fn outcome(c: &Chrome, v: &OrderView) -> String {
     document(c, &Head { title, refresh_s, ..Head::default() }, &main)
 }
 
+/// That the organiser cancelled the performance, and what becomes of the money.
+pub(super) fn called_off(c: &Chrome) -> Markup {
+    html! { div.outcome.called-off role="status" { p { (words(c.lang).called_off_what) } } }
+}
+
 /// Which performance, in one line with its poster.
 pub(super) fn what(c: &Chrome, p: &PerformanceRef) -> Markup {
     html! {
         div.what {
             (poster(&p.event.title, &p.event.category))
             div {
-                strong { (p.event.title) }
+                strong lang=[text::korean(c.lang)] { (p.event.title) }
                 p { (text::moment(c.lang, p.starts_at)) }
-                p.quiet { (p.event.place) }
+                p.quiet lang=[text::korean(c.lang)] { (p.event.place) }
             }
         }
     }

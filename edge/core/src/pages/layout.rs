@@ -36,17 +36,18 @@ pub(super) fn document(c: &Chrome, head: &Head<'_>, main: &Markup) -> String {
                 meta name="viewport" content="width=device-width,initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="description" content=(w.tagline);
-                @if let Some(s) = head.refresh_s { meta http-equiv="refresh" content=(s); }
+                @if let Some(s) = head.refresh_s { noscript { meta http-equiv="refresh" content=(s); } }
                 title { (title) }
                 link rel="icon" type="image/svg+xml" href=(assets::url("mark.svg"));
                 link rel="stylesheet" href=(assets::url("site.css"));
                 @if let Some(style) = head.style { link rel="stylesheet" href=(assets::url(style)); }
                 @if let Some(src) = head.foreign_script { script src=(src) defer {} }
+                @if let Some(s) = head.refresh_s { script type="module" src=(assets::url("news.js")) data-every-s=(s) {} }
                 @for m in head.modules { script type="module" src=(assets::url(m)) {} }
             }
             body {
                 a.skip href="#main" { (w.skip) }
-                header.top {
+                header.top.full[c.account.as_ref().is_some_and(|user| user.may_sell)] {
                     a.brand href="/" {
                         img src=(assets::url("mark.svg")) width="28" height="28" alt="";
                         span { (w.brand) }
@@ -55,6 +56,7 @@ pub(super) fn document(c: &Chrome, head: &Head<'_>, main: &Markup) -> String {
                         a href="/search" { (w.search) }
                         @if let Some(user) = &c.account {
                             a href="/tickets" { (w.my_tickets) }
+                            @if user.may_sell { a href="/seller/refund-requests" aria-label={ (w.seller) ": " (w.seller_refunds) } { (w.seller) } }
                             form method="post" action="/log-out" {
                                 button.plain type="submit" title=(user.nickname) { (w.log_out) }
                             }
@@ -93,6 +95,22 @@ pub(super) fn problem_box(c: &Chrome, problem: Option<&Problem>) -> Markup {
             }
         }
     }
+}
+
+/// What a problem says of one field.
+pub(super) fn fault<'p>(problem: Option<&'p Problem>, field: &str) -> Option<&'p str> {
+    let named = |pointer: &str| pointer.strip_prefix('/') == Some(field);
+    problem.and_then(|p| p.errors.iter().find(|e| named(&e.pointer))).map(|e| e.detail.as_str())
+}
+
+/// The line below a field that says what is wrong with it, which the field names in `aria-describedby`.
+pub(super) fn fault_line(problem: Option<&Problem>, field: &str) -> Markup {
+    html! { @if let Some(detail) = fault(problem, field) { p.fault id={ (field) "-fault" } { (detail) } } }
+}
+
+/// The id of that line, where there is one.
+pub(super) fn fault_id(problem: Option<&Problem>, field: &str) -> Option<String> {
+    fault(problem, field).map(|_| format!("{field}-fault"))
 }
 
 /// Seats with their prices and the sum.

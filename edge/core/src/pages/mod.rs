@@ -1,7 +1,8 @@
 //! The pages as HTML: pure functions from what is known to a whole document, and the files the documents link to.
 //!
 //! Addresses they link to: `/`, `/search`, `/events/{id}`, `/performances/{id}` (seats; `?block=n&seat=i&seat=j`),
-//! `/holds/{id}`, `/orders/{id}`, `/tickets`, `/tickets/{id}`, `/log-in`, `/sign-up`.
+//! `/holds/{id}`, `/orders/{id}`, `/tickets`, `/tickets/{id}`, `/refunds/{id}`, `/log-in`, `/sign-up`,
+//! `/seller/refund-requests`, `/seller/performances/{id}`.
 //! Nothing here asks, waits or fails. Text is escaped by `maud`; no page carries an inline script or style.
 
 mod account;
@@ -10,17 +11,28 @@ mod browse;
 mod checkout;
 mod layout;
 mod poster;
+mod search;
+pub(crate) mod seat_rows;
 mod seats;
+mod seller;
 mod text;
+mod tickets;
 
-use nugul_api::{Problem, booking, catalogue, problem::Language, seats::SeatSnapshot};
-use nugul_domain::{Krw, PerformanceId, SeatIndex, Timestamp};
+use nugul_api::{Problem, booking, catalogue, problem::Language, rankings, seats::SeatSnapshot};
+use nugul_catalog::query::Highlight;
+use nugul_domain::{Krw, PerformanceId, SeatIndex, Timestamp, refund::RefundState};
 
-pub use account::{log_in, problem, sign_up, ticket, tickets};
+pub use account::{log_in, problem, sign_up};
 pub use assets::asset;
-pub use browse::{event, home, search};
-pub use checkout::{hold, order};
+pub use browse::{event, home};
+pub use checkout::{hold, hold_ended, order};
+pub use search::{Choice, SearchView, search};
 pub use seats::{BLOCK_SEATS_MAX, seats};
+pub use seller::{
+    already_decided, cancel_word_wrong, is_cancel_word, not_a_time, read_time_field, seller_performance,
+    seller_refunds, time_field, unknown_seats,
+};
+pub use tickets::{refund, refund_changed, ticket, tickets};
 
 /// What is around every page.
 #[derive(Clone, Debug)]
@@ -40,6 +52,8 @@ pub struct Chrome {
 pub struct SessionUser {
     /// What they are called.
     pub nickname: String,
+    /// Whether they may run events.
+    pub may_sell: bool,
 }
 
 /// An event in a list.
@@ -63,6 +77,8 @@ pub struct EventCard {
     pub max_price_krw: Krw,
     /// When sales open, where they have not and it is known.
     pub sales_open_at: Option<Timestamp>,
+    /// What a search matched of the title and the place.
+    pub highlights: Vec<Highlight>,
 }
 
 /// The first page.
@@ -78,23 +94,10 @@ pub struct HomeView {
     pub month: String,
     /// The categories there are.
     pub categories: Vec<String>,
-}
-
-/// What a search found.
-#[derive(Clone, Debug)]
-pub struct SearchView {
-    /// The text asked for.
-    pub q: String,
-    /// The category asked for.
-    pub category: Option<String>,
-    /// The day asked for, `YYYY-MM-DD`.
-    pub date: Option<String>,
-    /// The events on this page.
-    pub results: Vec<EventCard>,
-    /// How many there are in all.
-    pub total: usize,
-    /// The address of the next page.
-    pub next: Option<String>,
+    /// What people search for most today.
+    pub ranked_keywords: Vec<rankings::RankedKeyword>,
+    /// What people look at and book most today.
+    pub ranked_events: Vec<rankings::RankedEvent>,
 }
 
 /// One event.
@@ -117,6 +120,8 @@ pub struct SeatsView {
     pub block: usize,
     /// The seats chosen so far, in any block.
     pub selected: Vec<SeatIndex>,
+    /// Whether the reader runs this performance.
+    pub is_organiser: bool,
     /// Why the last try failed.
     pub problem: Option<Problem>,
     /// The key of the form's write.
@@ -139,6 +144,8 @@ pub struct HoldView {
 pub struct OrderView {
     /// The order.
     pub order: booking::Order,
+    /// Whether the performance was cancelled by its organiser.
+    pub cancelled: bool,
     /// The buyer as Toss knows them.
     pub customer_key: String,
     /// The public key of the payment window.
@@ -158,6 +165,25 @@ pub struct OrderView {
 pub struct TicketView {
     /// The ticket.
     pub ticket: booking::Ticket,
+    /// The last time its money was asked back.
+    pub refund: Option<booking::Refund>,
+    /// Whether the performance was cancelled by its organiser.
+    pub cancelled: bool,
+    /// The reason typed before.
+    pub reason: String,
+    /// Why the last try failed.
+    pub problem: Option<Problem>,
+    /// The key of the form's write.
+    pub idempotency_key: String,
+}
+
+/// Money on its way back.
+#[derive(Clone, Debug)]
+pub struct RefundView {
+    /// The refund.
+    pub refund: booking::Refund,
+    /// Whether the performance was cancelled by its organiser.
+    pub cancelled: bool,
 }
 
 /// Every ticket of the person.
@@ -165,6 +191,59 @@ pub struct TicketView {
 pub struct TicketsView {
     /// In any order; the page sorts them by date.
     pub tickets: Vec<booking::Ticket>,
+    /// Newest first.
+    pub refunds: Vec<booking::Refund>,
+    /// Orders that are not paid: open ones, and those that ended lately. Newest first.
+    pub orders: Vec<booking::Order>,
+}
+
+/// Refunds that wait for the organiser who reads them.
+#[derive(Clone, Debug, Default)]
+pub struct SellerRefundsView {
+    /// Oldest first.
+    pub refunds: Vec<booking::Refund>,
+    /// The address of the next page.
+    pub next: Option<String>,
+    /// What was just decided.
+    pub said: Option<RefundState>,
+    /// Why the last try failed.
+    pub problem: Option<Problem>,
+}
+
+/// The forms of an organiser's performance page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SellerForm {
+    /// When sales open and close.
+    Window,
+    /// Which seats are not for sale.
+    Blocked,
+    /// That it does not take place.
+    Cancellation,
+}
+
+/// A performance for its organiser.
+#[derive(Clone, Debug)]
+pub struct SellerPerformanceView {
+    /// The performance.
+    pub performance: catalogue::Performance,
+    /// How many seats are free, held, sold and blocked.
+    pub counts: [u32; 4],
+    /// When sales open, as its field has it.
+    pub opens: String,
+    /// When sales close, as its field has it.
+    pub closes: String,
+    /// The seats not for sale, one row a line.
+    pub blocked: String,
+    /// The reason of a cancellation, typed before.
+    pub reason: String,
+    /// How far its cancellation is.
+    pub cancellation: Option<catalogue::Cancellation>,
+    /// The form that was just saved.
+    pub saved: Option<SellerForm>,
+    /// The form whose last try failed, and why.
+    pub problem: Option<(SellerForm, Problem)>,
+    /// The key of the forms' writes.
+    pub idempotency_key: String,
 }
 
 /// Logging in.

@@ -6,6 +6,7 @@ use nugul_domain::{Grade, Krw, PerformanceId, SeatIndex, SeatMap, SeatState};
 
 use super::{
     Chrome, SeatsView,
+    checkout::called_off,
     layout::{Head, document, problem_box},
     text::{self, words},
 };
@@ -89,6 +90,9 @@ fn blocks(map: &SeatMap) -> Vec<Vec<Row<'_>>> {
 pub fn seats(c: &Chrome, v: &SeatsView) -> String {
     let w = words(c.lang);
     let p = &v.performance;
+    if p.summary.cancelled {
+        return cancelled(c, v);
+    }
     let id = p.summary.id;
     let map = SeatMap::new(p.grades.clone()).ok();
     let hall = Hall {
@@ -98,27 +102,31 @@ pub fn seats(c: &Chrome, v: &SeatsView) -> String {
     };
     let at = v.block.min(hall.blocks.len().saturating_sub(1));
     let rows = hall.block(at);
-    let max = p.hold_seats_max;
+    let max = p.limits.hold_seats_max;
     let main = html! {
         div.seats-head {
             div {
-                h1 { a.quiet-link href={ "/events/" (p.event.id) } { (p.event.title) } }
-                p.quiet { (text::moment(c.lang, p.summary.starts_at)) " · " (p.event.place) }
+                h1 { a.quiet-link href={ "/events/" (p.event.id) } lang=[text::korean(c.lang)] { (p.event.title) } }
+                p.quiet { (text::moment(c.lang, p.summary.starts_at)) " · " span lang=[text::korean(c.lang)] { (p.event.place) } }
             }
             p #live role="status" data-live="catching-up" data-words-live=(w.live) data-words-catching-up=(w.catching_up)
                 data-words-offline=(w.offline) { span.js-only { (w.catching_up) } }
         }
+        (organiser_link(c, v))
         (problem_box(c, v.problem.as_ref()))
+        (instead(c, v, &hall))
         (best(c, v))
         (legend(c, p.grades.as_slice(), &hall))
         @if hall.blocks.len() > 1 { (block_links(c, id, &hall, at)) }
         form #seats method="post" action={ "/performances/" (id) "/hold" }
             data-performance=(id) data-version=(v.snapshot.version) data-states=(v.snapshot.states) data-count=(v.snapshot.seat_count)
-            data-max=(max) data-lost=(w.lost_one) data-none=(w.none_chosen) data-limit=(text::limit(c.lang, max))
+            data-max=(max) data-lost=(w.lost_one) data-none=(w.none_chosen) data-limit=(text::limit(c.lang, p.limits))
             data-held=(w.held) data-sold=(w.sold) data-blocked=(w.blocked) data-available=(w.available) {
             input type="hidden" name="key" value=(v.idempotency_key);
+            input type="hidden" name="map" value=(p.seat_map_version);
+            @if at > 0 { input type="hidden" name="block" value=(at); }
             div.map-head {
-                p #limit { (text::limit(c.lang, max)) " " span.js-only.keys { (w.map_hint) } }
+                p #limit { (text::limit(c.lang, p.limits)) " " span.js-only.keys { (w.map_hint) } }
                 div.zoom.js-only {
                     button type="button" data-zoom="out" aria-label=(w.zoom_out) { "−" }
                     button type="button" data-zoom="fit" { (w.zoom_fit) }
@@ -143,6 +151,53 @@ pub fn seats(c: &Chrome, v: &SeatsView) -> String {
     document(c, &head, &main)
 }
 
+/// A performance that does not take place: nothing to choose.
+fn cancelled(c: &Chrome, v: &SeatsView) -> String {
+    let w = words(c.lang);
+    let p = &v.performance;
+    let main = html! {
+        h1 lang=[text::korean(c.lang)] { (p.event.title) }
+        p.quiet { (text::moment(c.lang, p.summary.starts_at)) " · " span lang=[text::korean(c.lang)] { (p.event.place) } }
+        (organiser_link(c, v))
+        (called_off(c))
+        p.actions { a.button.main href={ "/events/" (p.event.id) "#dates" } { (w.other_dates) } }
+    };
+    document(c, &Head { title: &p.event.title, ..Head::default() }, &main)
+}
+
+fn organiser_link(c: &Chrome, v: &SeatsView) -> Markup {
+    html! {
+        @if v.is_organiser {
+            p { a href={ "/seller/performances/" (v.performance.summary.id) } { (words(c.lang).manage) } }
+        }
+    }
+}
+
+/// The nearest free seats where those wanted were taken: one press chooses them.
+fn instead(c: &Chrome, v: &SeatsView, hall: &Hall<'_>) -> Markup {
+    let w = words(c.lang);
+    let seats = v.problem.as_ref().map_or(&[][..], |p| p.alternative.as_slice());
+    let with_first = |rows: &Vec<Row<'_>>| {
+        let first = seats.first().map(|s| s.index);
+        rows.iter().any(|r| first.is_some_and(|i| (r.first..r.first + r.grade.seats_per_row).contains(&i)))
+    };
+    let block = hall.blocks.iter().position(with_first).unwrap_or(0);
+    let chosen = seats.iter().fold(String::new(), |all, s| format!("{all}&seat={}", s.index));
+    let sum = Krw::checked_sum(seats.iter().map(|s| s.price_krw));
+    html! {
+        @if !seats.is_empty() {
+            div.instead {
+                p { (w.instead) }
+                ul { @for s in seats { li { b { (text::seat(c.lang, &s.label)) } } } }
+                a.button.main #instead href={ "/performances/" (v.performance.summary.id) "?block=" (block) (chosen) "#map-box" } {
+                    (w.instead_choose)
+                    @if let Some(sum) = sum { " " (text::money(c.lang, sum)) }
+                }
+            }
+        }
+    }
+}
+
 fn best(c: &Chrome, v: &SeatsView) -> Markup {
     let w = words(c.lang);
     let p = &v.performance;
@@ -162,7 +217,7 @@ fn best(c: &Chrome, v: &SeatsView) -> Markup {
                     }
                     label { span { (w.count) }
                         select name="best_count" {
-                            @for n in 1..=p.hold_seats_max { option value=(n) selected[n == 2] { (n) } }
+                            @for n in 1..=p.limits.hold_seats_max { option value=(n) selected[n == 2] { (n) } }
                         }
                     }
                     button #best type="submit" { (w.best_submit) }
@@ -179,17 +234,19 @@ fn free_of(hall: &Hall<'_>, grade_at: usize) -> u32 {
 fn legend(c: &Chrome, grades: &[Grade], hall: &Hall<'_>) -> Markup {
     let w = words(c.lang);
     html! {
-        ul.grades aria-label=(w.filter) {
+        ul.grades aria-label=(w.grade) {
             @for (at, g) in grades.iter().enumerate() {
                 @let rows = hall.blocks.iter().flatten().filter(|r| r.grade_at == at);
                 @let from = rows.clone().map(|r| r.first).min().unwrap_or(0);
                 @let to = rows.map(|r| r.first + r.grade.seats_per_row).max().unwrap_or(0);
+                @let said = html! {
+                    svg.key width="14" height="14" viewBox="0 0 20 20" aria-hidden="true" { rect.(colour(at)) width="20" height="20" rx="5" {} }
+                    (text::grade(c.lang, &g.grade)) " " (text::money(c.lang, g.price_krw)) " "
+                    small { (left_words(c, free_of(hall, at))) }
+                };
                 li {
-                    button.chip type="button" data-grade=(at) data-from=(from) data-to=(to) aria-pressed="false" {
-                        svg.key width="14" height="14" viewBox="0 0 20 20" aria-hidden="true" { rect.(colour(at)) width="20" height="20" rx="5" {} }
-                        (text::grade(c.lang, &g.grade)) " " (text::money(c.lang, g.price_krw)) " "
-                        small { (left_words(c, free_of(hall, at))) }
-                    }
+                    button.chip.js-only type="button" title=(w.filter) data-grade=(at) data-from=(from) data-to=(to) aria-pressed="false" { (said) }
+                    noscript { (said) }
                 }
             }
         }

@@ -1,7 +1,12 @@
 //! The words of the pages, Korean and English side by side.
 
-use nugul_api::problem::Language;
-use nugul_domain::{Krw, Timestamp, time::korean_weekday, time::parse_date};
+use nugul_api::{problem::Language, rankings::Movement};
+use nugul_domain::{
+    Krw, Timestamp,
+    event::BuyerLimits,
+    refund::{FREE_AFTER_BUYING_MS, FREE_DAYS_BEFORE_MIN},
+    time::{korean_weekday, parse_date},
+};
 use time::{Date, Weekday};
 
 macro_rules! words {
@@ -28,12 +33,26 @@ words! {
     search_label = "공연, 장소 검색", "Search shows and places";
     search_hint = "공연이나 장소를 입력해 주세요", "Show or place";
     suggestions = "추천 검색어", "Suggestions";
+    suggestion_count = "추천 {n}개", "{n} suggestions";
+    most_words = "모든 낱말이 맞는 공연은 없어서, 가장 많이 맞는 공연을 보여 드려요", "no show has all the words; these have most of them";
+    clear_filters = "조건을 모두 지우고 같은 낱말로 찾기", "Search the same words without filters";
+    narrow = "조건", "Filters";
+    region = "지역", "Region";
+    only_on_sale = "지금 예매", "On sale now";
+    only_transferable = "양도 티켓", "Transfers";
+    order = "정렬", "Order";
+    by_relevance = "정확한 순", "Best match";
+    by_popularity = "인기 순", "Most wanted";
+    by_date = "빠른 날짜 순", "Soonest";
+    by_price = "낮은 가격 순", "Cheapest";
     categories = "장르", "Genres";
     all = "전체", "All";
     on_sale = "지금 예매할 수 있어요", "On sale now";
     soon = "곧 예매가 열려요", "Opening soon";
     opens = "예매 시작", "Opens";
     nothing_on_sale = "지금 예매할 수 있는 공연이 없어요. 달력에서 다른 날을 골라 보세요.", "Nothing is on sale right now. Try another day in the calendar.";
+    top_keywords = "많이 찾는 말", "Top searches";
+    top_events = "많이 보는 공연", "Top shows";
     calendar = "공연 달력", "Calendar";
     calendar_hint = "날짜를 누르면 그날 하는 공연을 볼 수 있어요.", "Choose a day to see what is on.";
     prev_month = "이전 달", "Previous month";
@@ -55,11 +74,52 @@ words! {
     choose_seats = "좌석 선택", "Choose seats";
     sold_out = "매진", "Sold out";
     ended = "끝난 공연", "Over";
+    closed = "판매 끝", "Sales closed";
+    called_off = "주최자가 취소한 회차예요", "Cancelled by the organiser";
+    called_off_what = "주최자가 취소한 회차예요. 결제한 금액은 수수료 없이 모두 돌려드려요. 따로 하실 일은 없어요.", "The organiser cancelled this performance. Everything you paid is given back, with no fee. You need not do anything.";
+    called_off_unpaid = "결제한 금액은 없어요. 주문은 저절로 끝나요.", "Nothing was charged. The order ends by itself.";
+    other_dates = "다른 회차 보기", "See other dates";
     no_performances = "아직 열린 회차가 없어요. 회차가 열리면 여기서 예매할 수 있어요.", "No dates yet. They will appear here when they open.";
     about = "공연 소개", "About";
     refunds = "취소와 환불", "Cancelling and refunds";
     refunds_pay = "결제하기 전에는 언제든 수수료 없이 그만둘 수 있어요.", "Before paying, stop at any time at no cost.";
     refunds_one = "같은 좌석이 두 번 결제되는 일은 없어요. 결제 결과를 모를 때는 확인될 때까지 좌석을 지켜요.", "A seat is never charged twice. While a payment's outcome is unknown, your seats stay yours.";
+    refund = "환불", "Refund";
+    refund_now = "지금 환불하면", "A refund now";
+    paid_sum = "낸 금액", "Paid";
+    fee = "수수료", "Fee";
+    no_fee = "없음", "None";
+    gets_back = "돌려받는 금액", "You get back";
+    by_rule = "요청하면 바로 처리돼요.", "It is done as soon as you ask.";
+    by_organiser = "공연 당일이라 주최자가 보고 정해요. 정해질 때까지 티켓은 그대로 쓸 수 있어요.", "It is the day of the performance, so the organiser decides. Until then the ticket stays good.";
+    refund_over = "공연이 시작돼서 이제 환불할 수 없어요.", "The performance has begun, so it can no longer be refunded.";
+    fee_table = "날짜별 수수료", "Fees by date";
+    fee_when = "환불하는 날", "Day of refund";
+    fee_share = "수수료 (가격에서)", "Fee (of the price)";
+    organiser_decides = "주최자가 정해요", "the organiser decides";
+    refund_ask = "환불하기", "Refund this ticket";
+    refund_before = "환불하면 이 티켓의 QR 코드는 바로 꺼지고, 좌석은 다시 판매돼요. 되돌릴 수 없어요.", "The QR code stops working at once and the seat goes back on sale. This cannot be undone.";
+    refund_reason = "이유", "Reason";
+    optional = "적지 않아도 돼요", "optional";
+    refund_changed = "그사이 날짜가 바뀌어 수수료가 달라졌어요. 환불하지 않았으니, 아래 금액을 다시 확인해 주세요.", "The fee has changed since you looked. Nothing was refunded; check the sum below.";
+    refund_number = "환불 번호", "Refund";
+    refund_asked_at = "요청한 때", "Asked on";
+    refund_steps = "환불이 어디까지 왔는지", "How far it is";
+    step_requested = "요청", "Asked";
+    step_refunding = "돌려드리는 중", "On its way";
+    step_refunded = "완료", "Done";
+    refund_requested = "환불을 요청했어요", "Refund asked for";
+    refund_requested_what = "주최자가 확인하고 있어요. 정해지면 이메일로 알려드려요. 그때까지 티켓은 그대로 쓸 수 있어요.", "The organiser is looking at it. We will e-mail you. Until then your ticket stays good.";
+    refund_refunding = "돈을 돌려드리고 있어요", "Your money is on its way";
+    refund_refunding_what = "환불이 받아들여졌고 카드사에 알리고 있어요. 이 화면을 닫아도 괜찮아요. 끝나면 이메일로 알려드려요.", "The refund is accepted and we are telling your card company. You may close this page. We will e-mail you when it is done.";
+    refund_refunded = "환불했어요", "Refunded";
+    refund_refunded_what = "돈을 돌려보냈어요. 카드사에 따라 명세서에 보이기까지 3–5일 걸릴 수 있어요. 더 하실 일은 없어요.", "The money is sent back. It may take your card company 3 to 5 days to show it. There is nothing more to do.";
+    refund_declined = "주최자가 환불을 거절했어요", "The organiser declined the refund";
+    refund_declined_what = "나간 돈도 바뀐 것도 없어요. 티켓은 그대로라 공연장에서 쓸 수 있어요.", "Nothing has changed. Your ticket is as it was and opens the gate.";
+    no_qr = "환불하는 중이라 QR 코드를 보여 드리지 않아요. 이 티켓으로는 입장할 수 없어요.", "A refund is under way, so there is no QR code. This ticket opens no gate.";
+    refund_look = "환불 진행 보기", "See the refund";
+    refunds_under_way = "환불 진행 중", "Refunds under way";
+    refunds_done = "환불한 티켓", "Refunded tickets";
     stage = "무대", "STAGE";
     map = "좌석 배치도", "Seat map";
     map_hint = "좌석을 눌러 고르세요. 화살표 키로 옮기고 Enter로 골라요.", "Tap seats to choose. Arrow keys move, Enter chooses.";
@@ -85,14 +145,24 @@ words! {
     hold_submit = "선택한 좌석 잡기", "Hold these seats";
     live = "실시간", "Live";
     catching_up = "따라잡는 중", "Catching up";
-    offline = "오프라인", "Offline";
+    offline = "연결 끊김", "Disconnected";
     sum = "합계", "Total";
     lost_one = "방금 다른 분이 먼저 선택해서 뺐어요: ", "Someone was faster, so it was removed: ";
+    instead = "가까운 빈자리가 있어요:", "There are free seats close by:";
+    instead_choose = "이 좌석 고르기", "Choose these seats";
+    manage = "이 회차 관리", "Manage this performance";
     lost_many = "다른 분이 먼저 선택한 좌석:", "Taken by someone faster:";
     checkout = "주문 확인", "Your order";
     held_until = "까지 좌석을 잡아 두었어요.", ": your seats are yours until then.";
     left = "남은 시간", "Time left";
     time_over = "잡아 둔 시간이 끝났어요. 결제한 금액은 없어요.", "The hold has ended. Nothing was charged.";
+    hold_ended = "잡아 둔 시간이 끝났어요", "The hold has ended";
+    hold_ended_what = "좌석은 다시 판매돼요. 결제한 금액은 없어요. 좌석을 다시 골라 주세요.", "The seats are on sale again and nothing was charged. Choose seats again.";
+    unpaid_orders = "결제하지 않은 주문", "Orders not paid";
+    resume = "이어서 결제하기", "Continue to payment";
+    extend = "시간 늘리기", "More time";
+    extend_note = "누르면 그때부터 시간을 다시 재요. 한 번만 쓸 수 있어요.", "The clock starts anew when you press. It works once.";
+    extended = "시간을 한 번 늘렸어요. 더 늘릴 수는 없어요.", "You have had more time once. It cannot be extended again.";
     choose_again = "좌석 다시 고르기", "Choose seats again";
     seats = "좌석", "Seats";
     terms = "결제 전에 확인해 주세요", "Before you pay";
@@ -135,6 +205,49 @@ words! {
     ticket = "티켓", "Ticket";
     qr_alt = "입장 QR 코드", "Entry QR code";
     qr_hint = "입구에서 이 화면을 보여 주세요. 화면을 밝게 하면 더 빨리 읽혀요.", "Show this at the gate. A brighter screen reads faster.";
+    seller = "주최자", "Organiser";
+    seller_refunds = "환불 요청", "Refund requests";
+    seller_refunds_what = "공연 당일에 들어온 요청이에요. 정하지 않은 요청의 티켓은 그대로 쓸 수 있어요.", "These came in on the day of the performance. Until you decide, the tickets stay good.";
+    seller_refunds_none = "기다리는 요청이 없어요.", "No requests are waiting.";
+    seller_refunds_none_next = "공연 당일에 환불 요청이 들어오면 여기에 모여요. 그 전날까지의 환불은 저절로 처리돼요.", "Requests made on the day of a performance appear here. Earlier ones are done by themselves.";
+    no_reason = "이유를 적지 않았어요", "No reason given";
+    accept = "환불해 주기", "Accept";
+    decline = "거절하기", "Decline";
+    gives_back = "돌려줄 금액", "To be given back";
+    already_decided = "이미 정해졌거나 끝난 요청이에요. 바뀐 것은 없어요.", "This request is decided already. Nothing was changed.";
+    accepted_said = "환불하기로 했어요. 구매자에게 이메일로 알려드려요.", "Accepted. The buyer is told by e-mail.";
+    declined_said = "거절했어요. 구매자에게 이메일로 알려드려요.", "Declined. The buyer is told by e-mail.";
+    seats_now = "지금 좌석", "Seats now";
+    n_sold = "판매", "Sold";
+    n_held = "선택 중", "Being chosen";
+    n_left = "남음", "Left";
+    n_blocked = "판매 안 함", "Not for sale";
+    to_seats = "좌석 배치도 보기", "See the seat map";
+    window = "판매 기간", "Sales window";
+    window_what = "서울 시각이에요. 공연이 시작하기 전에 끝나야 해요.", "Seoul time. Sales end by the time the performance begins.";
+    window_open = "판매 시작", "Sales open";
+    window_close = "판매 끝", "Sales close";
+    save = "저장하기", "Save";
+    saved = "저장했어요.", "Saved.";
+    not_a_time = "날짜와 시각을 다시 골라 주세요.", "Choose the date and time again.";
+    block = "판매하지 않을 좌석", "Seats not for sale";
+    block_what = "한 줄에 한 열씩 적어 주세요. 열만 적으면 그 열 전체예요. 비우면 모든 좌석을 팔아요.", "One row a line. A row alone means all of it. Leave it empty to sell every seat.";
+    block_example = "예: R석 3열 1-4, 7", "For example: R, row 3, seats 1-4, 7";
+    block_unknown = "이 줄은 이 공연장의 좌석이 아니에요:", "This line names no seats of the hall:";
+    cancel_it = "회차 취소", "Cancel this performance";
+    cancel_open = "이 회차 취소하기", "Cancel this performance";
+    cancel_what = "되돌릴 수 없어요. 판매를 바로 멈추고, 모든 구매자에게 낸 금액을 수수료 없이 돌려주고, 이유를 이메일로 알려요.", "This cannot be undone. Sales stop at once, every buyer gets everything back with no fee and is told the reason by e-mail.";
+    cancel_reason = "구매자에게 알릴 이유", "What buyers are told";
+    cancel_confirm = "정말 취소하려면 ‘취소합니다’라고 적어 주세요", "To confirm, type ‘cancel’";
+    cancel_word = "취소합니다", "cancel";
+    cancel_word_wrong = "확인 문구가 달라요. 취소하지 않았어요.", "The words do not match. Nothing was cancelled.";
+    cancel_submit = "회차를 취소하고 모두 환불하기", "Cancel it and refund everyone";
+    cancelling = "취소한 회차예요. 환불하고 있어요.", "Cancelled. Refunds are under way.";
+    cancel_done = "취소한 회차예요. 환불이 모두 끝났어요.", "Cancelled. Every refund is done.";
+    cancel_refunded = "환불한 티켓", "Tickets refunded";
+    cancel_remaining = "남은 티켓과 주문", "Tickets and orders left";
+    cancel_finished = "끝난 때", "Finished";
+    cancelled_on = "취소한 때", "Cancelled";
     issued = "발권", "Issued";
     email = "이메일", "E-mail";
     password = "비밀번호", "Password";
@@ -144,6 +257,8 @@ words! {
     sign_up_what = "이메일로 코드를 보내 본인인지 확인해요.", "We send a code to make sure the address is yours.";
     code = "인증 코드", "Code";
     code_sent = "이 주소로 코드를 보냈어요:", "We sent a code to:";
+    code_missing = "코드가 오지 않았나요? 스팸함도 봐 주세요.", "No code yet? Look in the spam folder too.";
+    code_again = "코드 다시 받기", "Send the code again";
     code_other = "다른 이메일 쓰기", "Use another address";
     password_hint = "8자 이상", "At least 8 characters";
     nickname = "닉네임", "Nickname";
@@ -303,6 +418,36 @@ pub(super) fn left(lang: Language, count: u32) -> String {
     }
 }
 
+/// The time there is left to pay, in whole minutes: `5분 남았어요`; `5 min left`.
+pub(super) fn time_left(lang: Language, now: Timestamp, until: Timestamp) -> String {
+    let minutes = (until.as_millis() - now.as_millis()) / 60_000;
+    match (lang, minutes) {
+        (Language::Korean, 1..) => format!("{minutes}분 남았어요"),
+        (Language::English, 1..) => format!("{minutes} min left"),
+        (Language::Korean, _) => "1분도 남지 않았어요".to_owned(),
+        (Language::English, _) => "less than a minute left".to_owned(),
+    }
+}
+
+/// How long until sales open, in words that stay true while a page is read: `3일 뒤에 열려요`; `opens in 3 days`.
+pub(super) fn opens_in(lang: Language, now: Timestamp, at: Timestamp) -> String {
+    let days = (at.seoul().date() - now.seoul().date()).whole_days();
+    let minutes = (at.as_millis() - now.as_millis()) / 60_000;
+    match (lang, days, minutes / 60) {
+        (Language::Korean, 2.., _) => format!("{days}일 뒤에 열려요"),
+        (Language::English, 2.., _) => format!("Opens in {days} days"),
+        (Language::Korean, 1, _) => "내일 열려요".to_owned(),
+        (Language::English, 1, _) => "Opens tomorrow".to_owned(),
+        (Language::Korean, _, hours @ 1..) => format!("오늘, {hours}시간쯤 뒤에 열려요"),
+        (Language::English, _, 1) => "Opens today, in about an hour".to_owned(),
+        (Language::English, _, hours @ 2..) => format!("Opens today, in about {hours} hours"),
+        (Language::Korean, ..) if minutes > 0 => format!("{minutes}분 뒤에 열려요"),
+        (Language::English, ..) if minutes > 0 => format!("Opens in {minutes} min"),
+        (Language::Korean, ..) => "곧 열려요".to_owned(),
+        (Language::English, ..) => "Opens in a moment".to_owned(),
+    }
+}
+
 /// `3건`; `3 shows`.
 pub(super) fn shows(lang: Language, count: usize) -> String {
     let n = grouped(u32::try_from(count).unwrap_or(u32::MAX));
@@ -310,6 +455,28 @@ pub(super) fn shows(lang: Language, count: usize) -> String {
         (Language::Korean, _) => format!("{n}건"),
         (Language::English, 1) => "1 show".to_owned(),
         (Language::English, _) => format!("{n} shows"),
+    }
+}
+
+/// `‘뮤지컬’ 검색 결과예요`; `showing ‘뮤지컬’`.
+pub(super) fn read_as(lang: Language, text: &str) -> String {
+    match lang {
+        Language::Korean => format!("‘{text}’ 검색 결과예요"),
+        Language::English => format!("showing ‘{text}’"),
+    }
+}
+
+/// How a place in a ranking changed, as it is read aloud.
+pub(super) fn moved(lang: Language, movement: Movement) -> String {
+    match (lang, movement) {
+        (Language::Korean, Movement::New) => "새로 올랐어요".to_owned(),
+        (Language::English, Movement::New) => "new".to_owned(),
+        (Language::Korean, Movement::Same) => "그대로예요".to_owned(),
+        (Language::English, Movement::Same) => "unchanged".to_owned(),
+        (Language::Korean, Movement::Up { places }) => format!("{places}계단 올랐어요"),
+        (Language::English, Movement::Up { places }) => format!("up {places}"),
+        (Language::Korean, Movement::Down { places }) => format!("{places}계단 내렸어요"),
+        (Language::English, Movement::Down { places }) => format!("down {places}"),
     }
 }
 
@@ -336,11 +503,78 @@ pub(super) fn category(lang: Language, name: &str) -> &str {
     }
 }
 
-/// The limit of seats, said before it is hit.
-pub(super) fn limit(lang: Language, max: u32) -> String {
+/// The language of what organisers and banks write, where it is not the page's.
+pub(super) const fn korean(page: Language) -> Option<&'static str> {
+    match page {
+        Language::Korean => None,
+        Language::English => Some("ko"),
+    }
+}
+
+/// Who may watch, in the reader's language, where it is said in one of the usual ways.
+pub(super) fn rating(lang: Language, said: &str) -> String {
+    if lang == Language::Korean {
+        return said.to_owned();
+    }
+    let age = said.trim_start_matches('만').trim_start().strip_suffix("세 이상");
+    let months = said.strip_suffix("개월 이상");
+    match (age.and_then(|n| n.parse::<u32>().ok()), months.and_then(|n| n.trim().parse::<u32>().ok())) {
+        (Some(years), _) => format!("Ages {years} and over"),
+        (_, Some(months)) => format!("From {months} months"),
+        _ if said.replace(' ', "").starts_with("전체관람") => "All ages".to_owned(),
+        _ => said.to_owned(),
+    }
+}
+
+/// The limits of seats, said before they are hit.
+pub(super) fn limit(lang: Language, limits: BuyerLimits) -> String {
+    let (hold, here, event) = (limits.hold_seats_max, limits.performance_seats_max, limits.event_seats_max);
+    let (here, event) = ((hold < here).then_some(here), (here < event).then_some(event));
     match lang {
-        Language::Korean => format!("한 번에 {max}석까지 고를 수 있어요."),
-        Language::English => format!("You may choose up to {max} seats."),
+        Language::Korean => {
+            let here = here.map(|n| format!(", 이 회차에서 {n}석")).unwrap_or_default();
+            let event = event.map(|n| format!(", 이 공연에서 모두 {n}석")).unwrap_or_default();
+            format!("한 번에 {hold}석{here}{event}까지 고를 수 있어요.")
+        }
+        Language::English => {
+            let here = here.map(|n| format!(", {n} for this date")).unwrap_or_default();
+            let event = event.map(|n| format!(", {n} for all dates")).unwrap_or_default();
+            format!("You may choose up to {hold} seats at once{here}{event}.")
+        }
+    }
+}
+
+/// What a refund's button does: `126,000원 환불받기`; `Get ₩126,000 back`. Where it does not come by rule, it is asked for.
+pub(super) fn refund_button(lang: Language, amount: Krw, by_rule: bool) -> String {
+    let sum = money(lang, amount);
+    match (lang, by_rule) {
+        (Language::Korean, true) => format!("{sum} 환불받기"),
+        (Language::Korean, false) => format!("{sum} 환불 요청하기"),
+        (Language::English, true) => format!("Get {sum} back"),
+        (Language::English, false) => format!("Ask for {sum} back"),
+    }
+}
+
+/// A row of the table of fees, which goes on to where the one before it begins: `공연 10일 전까지`, `9–7일 전`, `공연 당일`.
+pub(super) fn days_before(lang: Language, from: i64, longer: Option<i64>) -> String {
+    match (lang, from, longer.map(|longer| longer - 1)) {
+        (Language::Korean, _, None) => format!("공연 {from}일 전까지"),
+        (Language::Korean, 0, _) => "공연 당일".to_owned(),
+        (Language::Korean, _, Some(to)) if to == from => format!("{from}일 전"),
+        (Language::Korean, _, Some(to)) => format!("{to}–{from}일 전"),
+        (Language::English, _, None) => format!("{from} days before or earlier"),
+        (Language::English, 0, _) => "On the day".to_owned(),
+        (Language::English, _, Some(to)) if to == from => format!("{from} days before"),
+        (Language::English, _, Some(to)) => format!("{to}–{from} days before"),
+    }
+}
+
+/// When a refund costs nothing whatever the table says.
+pub(super) fn free_after_buying(lang: Language) -> String {
+    let (hours, days) = (FREE_AFTER_BUYING_MS / 3_600_000, FREE_DAYS_BEFORE_MIN);
+    match lang {
+        Language::Korean => format!("공연 {days}일 전까지는 예매하고 {hours}시간 안이면 수수료가 없어요."),
+        Language::English => format!("Up to {days} days before, there is no fee within {hours} hours of booking."),
     }
 }
 
@@ -372,6 +606,11 @@ pub(super) const fn weekdays(lang: Language) -> [&'static str; 7] {
     }
 }
 
+/// `1,200`.
+pub(super) fn number(n: u32) -> String {
+    grouped(n)
+}
+
 fn grouped(n: u32) -> String {
     Krw(i64::from(n)).to_string().trim_end_matches('원').to_owned()
 }
@@ -390,6 +629,57 @@ mod tests {
         assert_eq!(period(Language::English, "2026-12-24", "2027-01-03"), "24 Dec 2026 – 3 Jan 2027");
         assert_eq!(seat(Language::English, "R석 12열 7번"), "R, row 12, seat 7");
         assert_eq!(seat(Language::English, "자유석"), "자유석");
+        assert_eq!(days_before(Language::Korean, 10, None), "공연 10일 전까지");
+        assert_eq!(days_before(Language::Korean, 7, Some(10)), "9–7일 전");
+        assert_eq!(days_before(Language::English, 0, Some(1)), "On the day");
+        assert_eq!(free_after_buying(Language::Korean), "공연 3일 전까지는 예매하고 24시간 안이면 수수료가 없어요.");
+        let opens =
+            |ms: i64| (opens_in(Language::Korean, t, t.plus_ms(ms)), opens_in(Language::English, t, t.plus_ms(ms)));
+        let hour = 3_600_000;
+        for (ms, korean, english) in [
+            (60 * hour, "3일 뒤에 열려요", "Opens in 3 days"),
+            (5 * hour, "내일 열려요", "Opens tomorrow"),
+            (2 * hour, "오늘, 2시간쯤 뒤에 열려요", "Opens today, in about 2 hours"),
+            (59 * 60_000, "59분 뒤에 열려요", "Opens in 59 min"),
+            (1_000, "곧 열려요", "Opens in a moment"),
+        ] {
+            assert_eq!(opens(ms), (korean.to_owned(), english.to_owned()), "{ms}");
+        }
+        let limits = |hold_seats_max, performance_seats_max, event_seats_max| BuyerLimits {
+            hold_seats_max,
+            performance_seats_max,
+            event_seats_max,
+        };
+        for (limits, korean, english) in [
+            (limits(4, 4, 4), "한 번에 4석까지 고를 수 있어요.", "You may choose up to 4 seats at once."),
+            (
+                limits(4, 4, 12),
+                "한 번에 4석, 이 공연에서 모두 12석까지 고를 수 있어요.",
+                "You may choose up to 4 seats at once, 12 for all dates.",
+            ),
+            (
+                limits(2, 4, 8),
+                "한 번에 2석, 이 회차에서 4석, 이 공연에서 모두 8석까지 고를 수 있어요.",
+                "You may choose up to 2 seats at once, 4 for this date, 8 for all dates.",
+            ),
+        ] {
+            assert_eq!(
+                (limit(Language::Korean, limits), limit(Language::English, limits)),
+                (korean.into(), english.into())
+            );
+        }
+        for (said, english) in [
+            ("만 8세 이상", "Ages 8 and over"),
+            ("19세 이상", "Ages 19 and over"),
+            ("전체관람가", "All ages"),
+            ("24개월 이상", "From 24 months"),
+            ("누구나", "누구나"),
+        ] {
+            assert_eq!(
+                (rating(Language::English, said), rating(Language::Korean, said)),
+                (english.into(), said.into())
+            );
+        }
         assert_eq!(minutes(Language::Korean, 175), "2시간 55분");
         assert_eq!(money(Language::English, Krw(150_000)), "₩150,000");
     }

@@ -1,0 +1,214 @@
+//! Keeps a room up to date from its one upstream, while someone listens; says when it cannot, and goes on trying.
+
+use std::{cell::RefCell, rc::Rc};
+
+use bytes::Bytes;
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+};
+use nugul_api::{
+    headers::LAST_EVENT_ID,
+    seats::{HEARTBEAT, retry},
+};
+
+use super::{
+    Item, LOST_MS, Parser, SILENCE_MS,
+    readers::{LIFETIME_MS, Reader, Readers, Refused},
+    room::{Pushed, Room},
+};
+use crate::{
+    host::{Host, HostError, Outgoing},
+    http::{Body, ByteStream, Response, header},
+};
+
+/// Carries the client's address from the edge's door to its room, where the platform tells it. It goes no further.
+pub const CLIENT_ADDRESS: &str = "x-nugul-client-address";
+/// The pause before the first new try at upstream, in milliseconds.
+const PAUSE_FIRST_MS: u64 = 250;
+/// The longest pause between two tries, in milliseconds. Readers get a heartbeat between tries.
+const PAUSE_LONGEST_MS: u64 = 4_000;
+
+/// A room with its readers, as its follower and its visitors share it.
+#[derive(Default)]
+pub struct Shared {
+    room: Room,
+    readers: Readers,
+    followed: bool,
+}
+
+impl Shared {
+    /// How many listen.
+    pub fn readers(&self) -> usize {
+        self.readers.count()
+    }
+
+    fn send(&mut self, pushed: Pushed) -> bool {
+        match pushed {
+            Pushed::Send(bytes) => {
+                let room = &mut self.room;
+                self.readers.send(&bytes, || room.collapse());
+                true
+            }
+            Pushed::Nothing => true,
+            Pushed::Gap => false,
+        }
+    }
+}
+
+/// How joining a room came out.
+pub enum Joined {
+    /// What the reader gets.
+    Reader(Reader),
+    /// Nobody else fits in.
+    Full,
+    /// The reader's address has as many streams as one may.
+    TooMany,
+}
+
+/// Joins a room and sees to it that its one upstream runs.
+pub fn join<H: Host>(host: &H, shared: &Rc<RefCell<Shared>>, mut upstream: Outgoing) -> Joined {
+    let address = header(&upstream.headers, CLIENT_ADDRESS).map(str::to_owned);
+    let last = header(&upstream.headers, LAST_EVENT_ID).map(str::to_owned);
+    upstream.headers.retain(|(name, _)| ![CLIENT_ADDRESS, LAST_EVENT_ID].iter().any(|n| name.eq_ignore_ascii_case(n)));
+    let chance = chance(host);
+    let earlier = LIFETIME_MS / 10 * i64::from(chance) / i64::from(u16::MAX);
+    let (reader, first_here) = {
+        let here = &mut *shared.borrow_mut();
+        let mut first = vec![Bytes::from(retry(chance))];
+        first.extend(here.room.join(last.as_deref()));
+        let reader = here.readers.add(first, address.as_deref(), host.now_ms() + LIFETIME_MS - earlier);
+        match reader {
+            Ok(reader) => (reader, !std::mem::replace(&mut here.followed, true)),
+            Err(Refused::Full) => return Joined::Full,
+            Err(Refused::Address) => return Joined::TooMany,
+        }
+    };
+    if first_here {
+        host.spawn(Box::pin(follow(host.clone(), Rc::clone(shared), upstream)));
+    }
+    Joined::Reader(reader)
+}
+
+fn chance<H: Host>(host: &H) -> u16 {
+    let mut bytes = [0; 2];
+    host.random(&mut bytes);
+    u16::from_le_bytes(bytes)
+}
+
+/// How long to wait before asking upstream again, after this many failures in a row.
+fn pause_ms(failures: u32) -> u64 {
+    PAUSE_FIRST_MS.saturating_mul(1 << failures.min(10)).min(PAUSE_LONGEST_MS)
+}
+
+/// Keeps a room up to date while someone listens.
+async fn follow<H: Host>(host: H, shared: Rc<RefCell<Shared>>, upstream: Outgoing) {
+    let mut failures = 0u32;
+    loop {
+        if deserted(&shared) {
+            return;
+        }
+        let mut request = upstream.clone();
+        if let Some(version) = shared.borrow().room.version() {
+            request.headers.push((LAST_EVENT_ID.into(), version.to_string()));
+        }
+        let asked = ask(&host, &shared, request).await;
+        if let Ok(Response { status: 200, body: Body::Stream(stream), .. }) = asked {
+            match relay(&host, &shared, stream).await {
+                Ended::Alone => return,
+                // Closed on purpose, most likely: another try comes soon, and nothing is lost if it is good.
+                Ended::AfterFrames => failures = 0,
+                Ended::Early => {
+                    lost(&shared);
+                    failures = failures.saturating_add(1);
+                }
+            }
+        } else {
+            lost(&shared);
+            failures = failures.saturating_add(1);
+        }
+        host.sleep(pause_ms(failures)).await;
+        let here = &mut *shared.borrow_mut();
+        here.readers.tend(host.now_ms());
+        here.send(Pushed::Send(Bytes::from_static(HEARTBEAT.as_bytes())));
+    }
+}
+
+/// Asks upstream; says that it is lost where it does not answer soon.
+async fn ask<H: Host>(host: &H, shared: &RefCell<Shared>, request: Outgoing) -> Result<Response, HostError> {
+    let answer = Box::pin(host.fetch(request));
+    match select(answer, Box::pin(host.sleep(LOST_MS))).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(((), answer)) => {
+            lost(shared);
+            answer.await
+        }
+    }
+}
+
+fn lost(shared: &RefCell<Shared>) {
+    let here = &mut *shared.borrow_mut();
+    let told = here.room.set_reached(false);
+    here.send(told);
+}
+
+fn deserted(shared: &RefCell<Shared>) -> bool {
+    let here = &mut *shared.borrow_mut();
+    let alone = here.readers.is_deserted();
+    if alone {
+        here.followed = false;
+    }
+    alone
+}
+
+enum Ended {
+    /// Nobody listens any more.
+    Alone,
+    /// The stream brought something before it ended.
+    AfterFrames,
+    /// It did not.
+    Early,
+}
+
+async fn relay<H: Host>(host: &H, shared: &RefCell<Shared>, mut stream: ByteStream) -> Ended {
+    let mut parser = Parser::default();
+    let mut ended = Ended::Early;
+    loop {
+        let silence = Box::pin(host.sleep(SILENCE_MS));
+        let bytes = match select(stream.next(), silence).await {
+            Either::Left((Some(bytes), _)) => bytes,
+            Either::Left((None, _)) => return ended,
+            Either::Right(_) => return Ended::Early,
+        };
+        let Ok(items) = parser.push(&bytes) else { return Ended::Early };
+        {
+            let here = &mut *shared.borrow_mut();
+            here.readers.tend(host.now_ms());
+            for item in items {
+                let told = here.room.set_reached(true);
+                here.send(told);
+                let pushed = match item {
+                    Item::Heartbeat => Pushed::Send(Bytes::from_static(HEARTBEAT.as_bytes())),
+                    Item::Frame(frame) => here.room.push(&frame),
+                };
+                if !here.send(pushed) {
+                    return ended;
+                }
+                ended = Ended::AfterFrames;
+            }
+        }
+        if deserted(shared) {
+            return Ended::Alone;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        assert_eq!((pause_ms(0), pause_ms(1), pause_ms(u32::MAX)), (250, 500, PAUSE_LONGEST_MS));
+    }
+}
