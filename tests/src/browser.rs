@@ -19,7 +19,7 @@ pub const PAGE_LIMIT: Duration = Duration::from_secs(30);
 /// How long chromedriver may take to start.
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long one command may take: a page is loaded within it.
-const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+const COMMAND_LIMIT: Duration = Duration::from_mins(1);
 /// The name of an element reference (W3C WebDriver 2, 12.1).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// No first-run pages, no calls home, and what a machine without a screen needs.
@@ -147,9 +147,13 @@ impl Browser {
             if let Some(id) = self.try_find(selector).await {
                 return Element { browser: self, id };
             }
-            if Instant::now() >= end {
-                panic!("{}: no {selector} at {}:\n{}", self.name, self.url().await, self.says().await);
-            }
+            assert!(
+                Instant::now() < end,
+                "{}: no {selector} at {}:\n{}",
+                self.name,
+                self.url().await,
+                self.says().await
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -171,6 +175,19 @@ impl Browser {
     pub async fn fill(&self, selector: &str, text: &str) {
         let id = self.find(selector).await.id;
         self.command(Method::POST, &format!("element/{id}/value"), Some(json!({ "text": text }))).await;
+    }
+
+    /// Cuts the browser off from the network, or lets it back.
+    pub async fn cut_off(&self, offline: bool) {
+        let conditions = json!({ "offline": offline, "latency": 0, "throughput": 100_000_000 });
+        let body = json!({ "network_conditions": conditions });
+        self.command(Method::POST, "chromium/network_conditions", Some(body)).await;
+    }
+
+    /// Makes the window this large, in CSS pixels.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height });
+        self.command(Method::POST, "window/rect", Some(size)).await;
     }
 
     /// What an expression gives in the page.

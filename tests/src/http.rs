@@ -87,6 +87,8 @@ pub struct Api {
 impl Api {
     /// A client of this origin.
     pub fn new(origin: &str) -> Self {
+        // Fails only where it is installed already, by a client or a world before this one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().redirect(Policy::none()).timeout(REQUEST_LIMIT).no_proxy().build();
         Self { http: http.expect("an HTTP client"), base: origin.to_owned(), token: None }
     }
@@ -126,9 +128,18 @@ impl Api {
 
     /// A write with this key.
     pub async fn post_as(&self, path: &str, key: &str, body: &impl Serialize) -> Answer {
+        self.write(Method::POST, path, key, body).await
+    }
+
+    /// A write of any method with a new key.
+    pub async fn change(&self, method: Method, path: &str, body: &impl Serialize) -> Answer {
+        self.write(method, path, &new_key(), body).await
+    }
+
+    async fn write(&self, method: Method, path: &str, key: &str, body: &impl Serialize) -> Answer {
         let body = serde_json::to_vec(body).expect("JSON");
         let headers = [(IDEMPOTENCY_KEY, key), ("content-type", "application/json")];
-        self.send(Method::POST, path, &headers, Some(body)).await
+        self.send(method, path, &headers, Some(body)).await
     }
 
     /// A removal with a new key.
@@ -171,6 +182,9 @@ impl Api {
         let mut request = self.http.get(self.url(&format!("performances/{performance}/stream")));
         if let Some(id) = last_event_id {
             request = request.header(LAST_EVENT_ID, id.to_string());
+        }
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
         }
         SeatStream::new(request.header("accept", "text/event-stream").send().await.expect("a seat stream"))
     }

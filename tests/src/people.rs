@@ -7,7 +7,10 @@ use nugul_api::{
     booking::{Hold, Order},
     catalogue::{Event, PerformanceSummary},
 };
-use nugul_domain::{PerformanceId, SeatIndex, Timestamp, order::OrderState};
+use nugul_domain::{
+    PerformanceId, Region, SeatIndex, Timestamp, UserId, account::Role, id::RANDOM_BYTES, order::OrderState,
+};
+use nugul_token::{AccessClaims, SigningKey};
 use reqwest::Url;
 use serde_json::{Value, json};
 
@@ -23,10 +26,12 @@ pub const PASSWORD: &str = "nugul-demo-2026";
 pub const DEMO_BUYER: &str = "buyer@nugul.test";
 /// The demo seller.
 pub const DEMO_SELLER: &str = "seller@nugul.test";
+/// The demo admin's address.
+pub const DEMO_ADMIN: &str = "admin@nugul.test";
 /// How long a mail may take to arrive.
 pub const MAIL_LIMIT: Duration = Duration::from_secs(10);
 /// How long a confirmed order may take to be paid, declined or refunded.
-pub const OUTCOME_LIMIT: Duration = Duration::from_secs(60);
+pub const OUTCOME_LIMIT: Duration = Duration::from_mins(1);
 /// The digits of an e-mailed code.
 const CODE_DIGITS: usize = 6;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -52,6 +57,32 @@ pub async fn email_code(world: &World, api: &Api, email: &str) -> String {
         text.split(|c: char| !c.is_ascii_digit()).find(|digits| digits.len() == CODE_DIGITS).map(str::to_owned)
     })
     .await
+}
+
+/// The key the coordinator signs with, as an operator has it.
+pub fn signing_key(world: &World) -> SigningKey {
+    let pem = std::fs::read_to_string(world.data_dir.join("coordinator/signing-key.pem")).expect("the signing key");
+    SigningKey::from_pem(&pem).expect("a usable signing key")
+}
+
+/// People with a valid access token and nothing else, for a crowd: signing up takes longer than what they come for.
+/// They can hold seats; what asks for their account finds none.
+pub fn crowd(world: &World, api: &Api, number: usize) -> Vec<(UserId, Api)> {
+    let (key, now) = (signing_key(world), in_days(0));
+    let member = |n: usize| {
+        let mut random = [0; RANDOM_BYTES];
+        random[1..9].copy_from_slice(&(n as u64).to_be_bytes());
+        let id = UserId::new(Region(0), now, random);
+        let claims = AccessClaims {
+            sub: id,
+            role: Role::User,
+            nickname: "너굴 친구".into(),
+            iat: now.as_millis() / 1000,
+            exp: in_days(1).as_millis() / 1000,
+        };
+        (id, api.with_token(&key.sign_access(claims).expect("a token")))
+    };
+    (0..number).map(member).collect()
 }
 
 /// Someone who is logged in.

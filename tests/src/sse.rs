@@ -4,7 +4,7 @@ use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use nugul_api::seats::{EVENT_CHANGES, EVENT_SNAPSHOT, SeatChanges, SeatSnapshot};
+use nugul_api::seats::{EVENT_CHANGES, EVENT_LINK, EVENT_SNAPSHOT, EVENT_STATUS, SeatChanges, SeatSnapshot};
 use nugul_domain::{SeatIndex, SeatState};
 
 /// A frame of a stream.
@@ -97,9 +97,14 @@ impl SeatLog {
         Self { stream, version, seats, changes: Vec::new() }
     }
 
-    /// Reads the next frame, which must follow what is known without a gap or a duplicate.
+    /// Reads the next frame of seats, which must follow what is known without a gap or a duplicate.
     pub async fn step(&mut self, limit: Duration) {
-        let frame = self.stream.next(limit).await;
+        let frame = loop {
+            let frame = self.stream.next(limit).await;
+            if ![EVENT_STATUS, EVENT_LINK].contains(&frame.event.as_str()) {
+                break frame;
+            }
+        };
         assert_eq!(frame.event, EVENT_CHANGES, "{frame:?}");
         let changes: SeatChanges = serde_json::from_str(&frame.data).expect("changes");
         assert_eq!(changes.from, self.version, "the changes follow what is known: {frame:?}");

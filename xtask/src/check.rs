@@ -1,4 +1,4 @@
-//! `cargo xtask check`: format, lints, WASM builds, dependency policy. Everything runs; the failures are named at the end.
+//! `cargo xtask check`: format, lints, the contracts' golden files, WASM builds, dependency policy. Everything runs; the failures are named at the end.
 use crate::build::{self, Wanted, cargo};
 use crate::run::{Failure, Fallible, find, say, shown, step};
 use nugul_platform::Edge;
@@ -22,6 +22,9 @@ pub(crate) fn check() -> Fallible {
             command.args(["--exclude", package]);
         }
         shown(command.args(["--", "--deny", "warnings"]))
+    });
+    run("contracts", &mut || {
+        shown(cargo().args(["test", "--quiet", "-p", "nugul-coordinator", "-p", "nugul-proto", "--lib", "--tests"]))
     });
     run("edges", &mut || {
         build::build(&Wanted { native: None, edges: vec![Edge::Cloudflare, Edge::Spin], wrangler: false }).map(|_| ())

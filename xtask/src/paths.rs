@@ -20,7 +20,5 @@ pub(crate) fn target_wasm() -> PathBuf {
 
 /// Tools that are fetched once for all checkouts.
 pub(crate) fn cache() -> PathBuf {
-    let base = env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = base.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
-    base.unwrap_or_else(env::temp_dir).join("nugul")
+    nugul_platform::cache_dir()
 }

@@ -1,11 +1,15 @@
-//! Running other programs: with a line of progress, and with what they said when they fail.
+//! Running other programs: with a line of progress, with what they said when they fail, and ended when we are told to stop.
+use std::collections::BTreeSet;
 use std::fmt;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Why a task failed: a sentence for a person.
 pub(crate) type Fallible<T = ()> = Result<T, Failure>;
@@ -69,15 +73,50 @@ pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Fallible<T>) -> Fallibl
     })
 }
 
+/// The programs that run now, by process id; and whether no more may start.
+static RUNNING: Mutex<(BTreeSet<u32>, bool)> = Mutex::new((BTreeSet::new(), false));
+
+/// Ends the programs that run, and lets no other start.
+pub(crate) fn stop_programs() {
+    let mut running = running();
+    running.1 = true;
+    for pid in running.0.iter().filter_map(|&pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
+        // One that ended just now is what is wanted.
+        let _ = kill_process(pid, Signal::TERM);
+    }
+}
+
+fn running() -> MutexGuard<'static, (BTreeSet<u32>, bool)> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a program and hands it to `wait`, which waits for its end.
+fn with_program<T>(command: &mut Command, wait: impl FnOnce(Child) -> io::Result<T>) -> Fallible<T> {
+    let child = {
+        let mut running = running();
+        if running.1 {
+            return Err(Failure::new("stopped"));
+        }
+        let child = command.spawn().map_err(|error| cannot_start(command, &error))?;
+        running.0.insert(child.id());
+        child
+    };
+    let pid = child.id();
+    let waited = wait(child);
+    running().0.remove(&pid);
+    Ok(waited?)
+}
+
 /// Runs a command with its output shown.
 pub(crate) fn shown(command: &mut Command) -> Fallible {
-    let status = command.status().map_err(|error| cannot_start(command, &error))?;
+    let status = with_program(command, |mut child| child.wait())?;
     if status.success() { Ok(()) } else { Err(Failure::new(format!("{} failed ({status})", name(command)))) }
 }
 
 /// Runs a command and returns its standard output; what it said is part of the failure.
 pub(crate) fn captured(command: &mut Command) -> Fallible<String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| cannot_start(command, &error))?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = with_program(command, Child::wait_with_output)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(text);
@@ -89,16 +128,17 @@ pub(crate) fn captured(command: &mut Command) -> Fallible<String> {
 
 /// Runs a command, shows every line of its output and hands each to `see`; true when it succeeded.
 pub(crate) fn watched(command: &mut Command, mut see: impl FnMut(&str)) -> Fallible<bool> {
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(command, &error))?;
-    if let Some(output) = child.stdout.take() {
-        for line in BufReader::new(output).split(b'\n') {
-            let line = line?;
-            let line = String::from_utf8_lossy(&line);
-            println!("{line}");
-            see(&line);
+    with_program(command.stdout(Stdio::piped()), |mut child| {
+        if let Some(output) = child.stdout.take() {
+            for line in BufReader::new(output).split(b'\n') {
+                let line = line?;
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                see(&line);
+            }
         }
-    }
-    Ok(child.wait()?.success())
+        Ok(child.wait()?.success())
+    })
 }
 
 fn name(command: &Command) -> String {

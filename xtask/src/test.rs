@@ -1,5 +1,5 @@
 //! `cargo xtask test`: unit tests, then the end-to-end tests in every profile behind every edge, and one line of totals.
-use nugul_platform::{Artifacts, Edge, Profile};
+use nugul_platform::{Artifacts, Database, Edge, Profile, Redis};
 
 use crate::args::Args;
 use crate::build::{self, Optimised, Wanted, cargo};
@@ -47,6 +47,7 @@ pub(crate) fn test(args: &Args) -> Fallible {
     let profiles =
         args.value::<Profile>("profile")?.map_or(vec![Profile::Embedded, Profile::Distributed], |one| vec![one]);
     let edges = args.value::<Edge>("edge")?.map_or(vec![Edge::Cloudflare, Edge::Spin], |one| vec![one]);
+    let redis = args.value::<Redis>("redis")?;
     let mut totals = Totals::default();
 
     if let Err(failure) = tools::ensure_system() {
@@ -69,10 +70,23 @@ pub(crate) fn test(args: &Args) -> Fallible {
             command.args(["--exclude", package]);
         }
     });
+    if profiles.contains(&Profile::Distributed) {
+        on_mariadb(&mut totals, filter);
+    }
     for &profile in &profiles {
         for &edge in &built {
-            let settings = [("NUGUL_TEST_PROFILE", profile.to_string()), ("NUGUL_TEST_EDGE", edge.to_string())];
-            let name = format!("end-to-end tests, {profile}, {edge}");
+            let redis = redis.unwrap_or_else(|| redis_behind(edge));
+            let settings = [
+                ("NUGUL_TEST_PROFILE", profile.to_string()),
+                ("NUGUL_TEST_REDIS", redis.to_string()),
+                ("NUGUL_TEST_EDGE", edge.to_string()),
+            ];
+            let kept = if profile == Profile::Distributed {
+                format!("{profile} ({redis} Redis)")
+            } else {
+                profile.to_string()
+            };
+            let name = format!("end-to-end tests, {kept}, {edge}");
             cargo_test(&name, &mut totals, &settings, filter, |command| {
                 command.args(["--package", END_TO_END]);
             });
@@ -86,6 +100,35 @@ pub(crate) fn test(args: &Args) -> Fallible {
         Err(Failure::new("no test ran"))
     } else {
         Ok(())
+    }
+}
+
+/// The packages whose unit tests take a database server, each with a database of its own a test.
+const ON_MARIADB: [&str; 1] = ["nugul-payment"];
+
+/// The same tests once more, on a private MariaDB.
+fn on_mariadb(totals: &mut Totals, filter: Option<&str>) {
+    let folder = std::env::temp_dir().join(format!("nugul-test-mariadb-{}", std::process::id()));
+    match Database::start(&folder) {
+        Ok(database) => {
+            let settings = [("NUGUL_TEST_MYSQL_URL", database.url())];
+            cargo_test("unit tests on MariaDB", totals, &settings, filter, |command| {
+                for package in ON_MARIADB {
+                    command.args(["--package", package]);
+                }
+            });
+        }
+        Err(error) => totals.broken(&format!("unit tests on MariaDB: {error}")),
+    }
+    // What stays behind is in the system's folder for such things.
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+/// One run of the distributed profile has one Redis, the other a cluster: both are tested, and nothing runs twice.
+const fn redis_behind(edge: Edge) -> Redis {
+    match edge {
+        Edge::Cloudflare => Redis::Single,
+        Edge::Spin => Redis::Cluster,
     }
 }
 

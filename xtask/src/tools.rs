@@ -1,4 +1,4 @@
-//! Tools that the edges need and that may be missing: npm's from a pinned list, wasmtime from PyPI, servers and browser from apt.
+//! Tools that the edges need and that may be missing: npm's from a pinned list, wasmtime from `PyPI`, servers and browser from apt.
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,17 @@ use crate::run::{Failure, Fallible, captured, find, say, step};
 const WASMTIME: &str = "48.0.2";
 
 /// What the tests need beside our own programs: a program and the Debian package that brings it.
-const SYSTEM: [(&str, &str); 4] = [
+const SYSTEM: [(&str, &str); 6] = [
     ("mariadbd", "mariadb-server"),
     ("redis-server", "redis-server"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
+    ("java", "openjdk-17-jdk-headless"),
+    ("mvn", "maven"),
 ];
+/// nginx with nchan, to measure beside.
+const NCHAN: [(&str, &str); 2] =
+    [("/usr/sbin/nginx", "nginx-core"), ("/usr/lib/nginx/modules/ngx_nchan_module.so", "libnginx-mod-nchan")];
 /// Korean text in screenshots.
 const FONTS: (&str, &str) = ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk");
 
@@ -78,7 +83,7 @@ impl Npm {
     }
 }
 
-/// wasmtime: on PATH in the wanted version, else PyPI's.
+/// wasmtime: on PATH in the wanted version, else `PyPI`'s.
 pub(crate) fn wasmtime() -> Fallible<PathBuf> {
     if let Some(path) = find("wasmtime")
         && captured(Command::new(&path).arg("--version")).is_ok_and(|text| text.contains(WASMTIME))
@@ -89,6 +94,11 @@ pub(crate) fn wasmtime() -> Fallible<PathBuf> {
     let program = dir.join("wasmtime");
     if program.exists() {
         return Ok(program);
+    }
+    if find("python3").is_none() {
+        return Err(Failure::new(format!(
+            "the Spin edge needs Spin, wasmtime {WASMTIME}, or Python with pip to fetch it (Debian: apt-get install python3-pip)"
+        )));
     }
     let new = dir.with_extension("new");
     fs::create_dir_all(&new)?;
@@ -121,6 +131,19 @@ pub(crate) fn ensure_system() -> Fallible {
     if !Path::new(FONTS.0).exists() {
         missing.push(FONTS.1);
     }
+    install(&missing)
+}
+
+/// The same for what the fan-out is measured beside; it is measured alone where this is not to be had.
+pub(crate) fn ensure_nchan() {
+    let missing: Vec<&str> =
+        NCHAN.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
+    if let Err(failure) = install(&missing) {
+        say(&format!("without nchan: {failure}"));
+    }
+}
+
+fn install(missing: &[&str]) -> Fallible {
     if missing.is_empty() {
         return Ok(());
     }
@@ -135,7 +158,7 @@ pub(crate) fn ensure_system() -> Fallible {
             say(&format!("{failure}; going on with the lists that are there"));
         }
         let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
-        args.extend(&missing);
+        args.extend(missing);
         apt(&args)
     })
     .map_err(|failure| Failure::new(format!("{by_hand} ({failure})")))?;

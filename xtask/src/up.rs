@@ -1,23 +1,49 @@
 //! `cargo xtask up`: builds and runs everything, says what to open, and stops all of it on Ctrl-C.
 use std::fs;
 use std::path::Path;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nugul_platform::{Addresses, Edge, Options, Platform, Profile};
+use nugul_platform::{Addresses, Edge, Interrupt, Options, Platform, Profile, Redis, SearchServer};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::args::Args;
 use crate::build::{self, Optimised, Wanted};
 use crate::paths;
-use crate::run::{Failure, Fallible, say};
+use crate::run::{self, Failure, Fallible, say};
 use crate::tools;
 
+/// A database that is there already.
+const MYSQL_URL: &str = "NUGUL_MYSQL_URL";
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) fn up(args: &Args) -> Fallible {
+    // Before anything starts: whatever has started by then is stopped.
+    let interrupt = stop_on_signals()?;
+    match run(args, &interrupt) {
+        Err(_) if interrupt.is_raised() => {
+            say("stopped");
+            Ok(())
+        }
+        ended => ended,
+    }
+}
+
+fn stop_on_signals() -> Fallible<Interrupt> {
+    let interrupt = Interrupt::default();
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let raised = interrupt.clone();
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            raised.raise();
+            run::stop_programs();
+        }
+    });
+    Ok(interrupt)
+}
+
+fn run(args: &Args, interrupt: &Interrupt) -> Fallible {
     let begun = Instant::now();
     let wrangler = args.has("wrangler");
     let edge = match args.value::<Edge>("edge")? {
@@ -38,17 +64,27 @@ pub(crate) fn up(args: &Args) -> Fallible {
             fs::remove_file(file)?;
         }
     }
+    let profile = args.value::<Profile>("profile")?.unwrap_or_default();
+    let named = std::env::var_os(MYSQL_URL).is_some_and(|url| !url.is_empty());
+    let demo = demo(profile, named, args)?;
     let options = Options {
-        profile: args.value::<Profile>("profile")?.unwrap_or_default(),
+        profile,
+        redis: args.value::<Redis>("redis")?.unwrap_or_default(),
+        opensearch: SearchServer::Private,
         edge: Some(edge),
         data_dir: args.path("data").unwrap_or_else(|| paths::root().join(".data/up")),
         catalogue: args.path("catalogue"),
         events: args.value("events")?,
-        demo: true,
+        demo,
+        settings: Vec::new(),
+        edge_settings: Vec::new(),
+        more_regions: Vec::new(),
+        interrupt: interrupt.clone(),
     };
     if let Some(catalogue) = options.catalogue.as_deref().filter(|path| !path.is_file()) {
         return Err(Failure::new(format!("--catalogue: no file {}", catalogue.display())));
     }
+    Platform::check_machine(&options)?;
     let optimised = if args.has("release") { Optimised::Yes } else { Optimised::No };
     let artifacts = build::build(&Wanted { native: Some(optimised), edges: vec![edge], wrangler })?;
     let runner = match edge {
@@ -58,31 +94,19 @@ pub(crate) fn up(args: &Args) -> Fallible {
         Edge::Spin => "wasmtime",
     };
     say(&format!("starting: {} profile, {edge} edge on {runner}", options.profile));
-    let profile = options.profile;
-    let mut platform = Platform::start_with(artifacts, options, &mut say)?;
+    let mut platform = Platform::start_with(artifacts, &options, &mut say)?;
 
-    let (interrupted, interruptions) = mpsc::channel();
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            if interrupted.send(signal).is_err() {
-                break;
-            }
-        }
-    });
     let addresses = platform.addresses();
     if let Some(file) = &addresses_file {
         write_addresses(file, &addresses)?;
     }
-    announce(&addresses, platform.data_dir(), profile, runner, begun.elapsed());
+    announce(&addresses, platform.data_dir(), profile, runner, demo, begun.elapsed());
     let ended = loop {
-        match interruptions.recv_timeout(CHECK_EVERY) {
-            Err(RecvTimeoutError::Timeout) => {
-                if let Err(error) = platform.check() {
-                    break Err(error.into());
-                }
-            }
-            Ok(_) | Err(RecvTimeoutError::Disconnected) => break Ok(()),
+        if interrupt.wait(CHECK_EVERY) {
+            break Ok(());
+        }
+        if let Err(error) = platform.supervise(&mut say) {
+            break Err(error.into());
         }
     };
     say("stopping");
@@ -101,14 +125,31 @@ fn write_addresses(file: &Path, addresses: &Addresses) -> Fallible {
     Ok(())
 }
 
-fn announce(addresses: &Addresses, data: &Path, profile: Profile, runner: &str, took: Duration) {
+/// Whether an empty database gets demo accounts, whose password everyone knows, and demo events: never one that is named
+/// instead of made here, unless it is asked for.
+fn demo(profile: Profile, named: bool, args: &Args) -> Fallible<bool> {
+    let demo = args.has("demo") || profile == Profile::Embedded || !named;
+    match ["catalogue", "events"].into_iter().find(|flag| args.has(flag)) {
+        Some(flag) if !demo => Err(Failure::new(format!(
+            "--{flag} fills a database with the demo's accounts too; {MYSQL_URL} names one that is not ours: say --demo if it is to have them"
+        ))),
+        _ => Ok(demo),
+    }
+}
+
+fn announce(addresses: &Addresses, data: &Path, profile: Profile, runner: &str, demo: bool, took: Duration) {
+    let log_in = if demo {
+        "Log in as buyer@nugul.test, seller@nugul.test or admin@nugul.test, password nugul-demo-2026"
+    } else {
+        "No demo accounts: the database is one you named (--demo makes them)"
+    };
     println!(
         "
   Nugul Ticket is up ({profile} profile, edge on {runner}, {:.0} s).
 
   Open     {}
 
-  Log in as buyer@nugul.test, seller@nugul.test or admin@nugul.test, password nugul-demo-2026
+  {log_in}
   Mail it sends: {}    Toss simulator: {}
   Metrics: {}    Data and logs: {}
 
@@ -121,4 +162,26 @@ fn announce(addresses: &Addresses, data: &Path, profile: Profile, runner: &str, 
         addresses.metrics,
         data.display(),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(line: &str) -> Args {
+        let valued = ["catalogue", "events"];
+        Args::read(line.split_whitespace().map(str::to_owned), &["demo"], &valued, 0).unwrap()
+    }
+
+    #[test]
+    fn a_database_that_is_named_gets_no_demo_unless_it_is_asked_for() {
+        let (embedded, distributed) = (Profile::Embedded, Profile::Distributed);
+        assert!(demo(embedded, true, &given("")).unwrap(), "the embedded profile takes no servers");
+        assert!(demo(distributed, false, &given("--events 5")).unwrap());
+        assert!(!demo(distributed, true, &given("")).unwrap());
+        assert!(demo(distributed, true, &given("--demo --events 5")).unwrap());
+        for flag in ["--events 5", "--catalogue x.jsonl"] {
+            assert!(demo(distributed, true, &given(flag)).unwrap_err().to_string().contains("--demo"), "{flag}");
+        }
+    }
 }

@@ -6,11 +6,15 @@ use futures_util::future::join_all;
 use nugul_api::{
     Code, Page,
     booking::{Order, Ticket},
+    payments::{Balances, LedgerEntry, Movement, Payment, PaymentState, Reconciliation},
     seats::SeatSnapshot,
 };
 use nugul_domain::{PerformanceId, SeatState, order::OrderState};
 use nugul_platform::Service;
-use nugul_tests::{Api, Buyer, Decision, Toss, World, eventually, new_key, people::new_performance};
+use nugul_tests::{
+    Api, Buyer, Decision, Toss, World, eventually, new_key,
+    people::{DEMO_ADMIN, day, new_performance},
+};
 use serde_json::json;
 
 /// Confirmations of one order at once.
@@ -18,7 +22,7 @@ const AT_ONCE: usize = 20;
 /// How long seats may take to be free again after their order ended.
 const FREE_LIMIT: Duration = Duration::from_secs(15);
 /// How long a payment whose answer was lost may take to be found out.
-const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
+const RECOVERY_LIMIT: Duration = Duration::from_mins(2);
 
 async fn states(api: &Api, id: PerformanceId) -> Vec<SeatState> {
     let snapshot: SeatSnapshot = api.get(&format!("performances/{id}/seats")).await.expect(200);
@@ -151,7 +155,7 @@ async fn a_payment_service_that_dies_before_it_hears_the_answer_ends_with_ticket
     let order = buyer.order(&buyer.hold(id, &[0, 1]).await).await;
     let payment_key = toss.pay(&order).await;
 
-    toss.faults(&json!({ "hang_after_effect": 1 })).await;
+    toss.faults(&json!({ "script": [{ "at": "confirm", "fault": "hang_after" }] })).await;
     let confirming = {
         let (buyer, order, key) = (buyer.clone(), order.clone(), payment_key.clone());
         tokio::spawn(async move { buyer.confirm(&order, &key).await })
@@ -175,4 +179,56 @@ async fn a_payment_service_that_dies_before_it_hears_the_answer_ends_with_ticket
         (states(&api, id).await.iter().filter(|s| **s == SeatState::Sold).count() == 2).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_buyer_who_comes_back_finds_the_order_of_a_hold_and_why_it_ended() {
+    let world = World::shared();
+    let api = world.api();
+    let id = new_performance(&api, 1, 4).await;
+    let (buyer, other) = (Buyer::sign_up(world, &api).await, Buyer::sign_up(world, &api).await);
+    let hold = buyer.hold(id, &[0]).await;
+    let path = format!("holds/{}", hold.id);
+    buyer.api.get(&path).await.expect_status(200);
+    let order = buyer.order(&hold).await;
+    let unpaid = async || -> Vec<Order> { buyer.api.get("me/orders").await.expect::<Page<Order>>(200).items };
+    assert_eq!(unpaid().await.iter().map(|o| (o.id, o.state)).collect::<Vec<_>>(), [(order.id, OrderState::Pending)]);
+
+    let key = Toss::new(world).decide(&order.id.to_string(), order.total_krw.0, Decision::Decline).await;
+    buyer.confirm(&order, &key).await.expect_status(200);
+    assert_eq!(buyer.decided(&order).await.state, OrderState::Declined);
+    let told = unpaid().await;
+    assert_eq!(told.iter().map(|o| (o.id, o.state)).collect::<Vec<_>>(), [(order.id, OrderState::Declined)]);
+    assert!(told[0].decline_reason.is_some(), "{told:?}");
+    let there = buyer.api.get(&path).await;
+    assert_eq!((there.status, there.header("location")), (303, Some(&*format!("/api/v1/orders/{}", order.id))));
+    // Another's hold is nobody's.
+    other.api.get(&path).await.refused(Code::NotFound);
+}
+
+#[tokio::test]
+async fn what_was_paid_is_in_the_history_and_in_the_books() {
+    let world = World::shared();
+    let api = world.api();
+    let id = new_performance(&api, 1, 4).await;
+    let buyer = Buyer::sign_up(world, &api).await;
+    let order = buyer.buy(world, id, &[0, 1]).await;
+    let mine: Page<Payment> = buyer.api.get("me/payments").await.expect(200);
+    let seen: Vec<_> = mine.items.iter().map(|p| (p.order_id, p.state, p.amount_krw, p.left_krw)).collect();
+    assert_eq!(seen, [(order.id, PaymentState::Approved, order.total_krw, order.total_krw)]);
+
+    let admin = Buyer::log_in(&api, DEMO_ADMIN).await.api;
+    let entries: Page<LedgerEntry> = admin.get(&format!("admin/ledger?order_id={}", order.id)).await.expect(200);
+    let mut amounts: Vec<_> = entries.items.iter().map(|e| (e.movement, e.amount)).collect();
+    amounts.sort_by_key(|(_, amount)| *amount);
+    let total = order.total_krw.0;
+    assert_eq!(amounts, [(Movement::Capture, -total), (Movement::Capture, total)]);
+    let balances: Balances = admin.get("admin/ledger/balances").await.expect(200);
+    assert_eq!(balances.sum_krw, 0, "{balances:?}");
+    // Others pay at this moment: what is on its way may differ, the sum may not.
+    let report: Reconciliation = admin.post("admin/reconciliation", &json!({ "day": day(0) })).await.expect(200);
+    assert_eq!((report.day, report.ledger_sum_krw), (day(0), 0));
+    for path in ["admin/ledger", "admin/ledger/balances", "admin/reconciliation", "admin/reconciliation/cases"] {
+        buyer.api.get(path).await.refused(Code::Forbidden);
+    }
 }

@@ -20,10 +20,7 @@ async fn after_each_death_purchases_go_on_and_tickets_are_there() {
     let first = Buyer::sign_up(&world, &api).await;
     first.buy(&world, id, &[0, 1]).await;
 
-    let mut services = vec![Service::Coordinator, Service::Payment, Service::Toss, Service::Mail];
-    if world.has_edge() {
-        services.push(Service::Edge);
-    }
+    let services = [Service::Coordinator, Service::Payment, Service::Toss, Service::Mail, Service::Edge];
     for (service, seat) in services.into_iter().zip((2..).step_by(2)) {
         world.kill(service);
         world.restart(service);

@@ -6,26 +6,27 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt, stream};
 use nugul_api::{Code, Problem, booking::Hold, seats::SeatSnapshot};
 use nugul_domain::{PerformanceId, SeatIndex, SeatState, UserId};
-use nugul_tests::{Buyer, SeatLog, World, people::new_performance};
+use nugul_tests::{
+    Api, SeatLog, World,
+    people::{crowd, new_performance},
+};
+use serde_json::json;
 
 const ROWS: u32 = 5;
 const SEATS_PER_ROW: u32 = 10;
 const SEATS: u32 = ROWS * SEATS_PER_ROW;
-/// Each buyer comes with four clients, as people do who have several tabs open.
-const BUYERS: usize = 50;
-const CLIENTS_PER_BUYER: usize = 4;
+const CLIENTS: usize = 200;
+/// Some buyers come with two clients, as people do who have several tabs open.
+const BUYERS: usize = 150;
 /// The most seats a buyer may have of a performance.
 const SEATS_PER_BUYER_MAX: usize = 4;
-/// Sign-ups at once: hashing passwords is work.
-const SIGN_UPS_AT_ONCE: usize = 3;
 const FRAME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Tries its favourite pair first, then single seats it does not know to be taken, until it has some or none are left.
 async fn client(
-    buyer: Buyer,
+    (user, api): (UserId, Api),
     id: PerformanceId,
     number: u32,
     taken: Arc<Mutex<BTreeSet<SeatIndex>>>,
@@ -33,12 +34,12 @@ async fn client(
     let favourite = (number * 13) % (SEATS - 1);
     let mut wanted = vec![favourite, favourite + 1];
     loop {
-        let answer = buyer.try_hold(id, &wanted).await;
+        let answer = api.post(&format!("performances/{id}/holds"), &json!({ "seats": wanted })).await;
         if answer.status == 201 {
             let hold: Hold = answer.expect(201);
             assert_eq!(hold.seats.iter().map(|s| s.index).collect::<Vec<_>>(), wanted);
             taken.lock().expect("whole").extend(&wanted);
-            return Some((buyer.account.id, hold));
+            return Some((user, hold));
         }
         let problem: Problem = answer.expect(Code::SeatsTaken.status());
         if problem.code == Code::SeatLimit {
@@ -58,14 +59,10 @@ async fn every_seat_goes_to_one_buyer_and_the_stream_tells_in_which_order() {
     let world = World::shared();
     let api = world.api();
     let id = new_performance(&api, ROWS, SEATS_PER_ROW).await;
-    let buyers: Vec<Buyer> =
-        stream::iter(0..BUYERS).map(|_| Buyer::sign_up(world, &api)).buffer_unordered(SIGN_UPS_AT_ONCE).collect().await;
-
+    let buyers = crowd(world, &api, BUYERS);
     let mut log = SeatLog::begin(world.api().seat_stream(id, None).await, FRAME_LIMIT).await;
     let taken = Arc::default();
-    let everyone: Vec<_> = (0..CLIENTS_PER_BUYER)
-        .flat_map(|_| &buyers)
-        .zip(0..)
+    let everyone: Vec<_> = (buyers.iter().cycle().take(CLIENTS).zip(0..))
         .map(|(buyer, number)| tokio::spawn(client(buyer.clone(), id, number, Arc::clone(&taken))))
         .collect();
     let mut holds = Vec::new();

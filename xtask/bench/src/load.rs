@@ -39,6 +39,26 @@ impl Measured {
         self.taken.get(at).map_or(0.0, |taken| taken.as_secs_f64() * 1000.0)
     }
 
+    /// The middle of the operations' times, in milliseconds.
+    pub(crate) fn p50_ms(&self) -> f64 {
+        self.quantile_ms(50)
+    }
+
+    /// What 99 of 100 operations did not exceed, in milliseconds.
+    pub(crate) fn p99_ms(&self) -> f64 {
+        self.quantile_ms(99)
+    }
+
+    /// From the first client's start to the last one's end.
+    pub(crate) const fn whole(&self) -> Duration {
+        self.whole
+    }
+
+    /// How many operations there were.
+    pub(crate) fn operations(&self) -> f64 {
+        count(self.taken.len())
+    }
+
     /// Three figures: how many a second, and the times of the middle and of the slowest hundredth.
     pub(crate) fn figures(&self, name: &str) -> Vec<Figure> {
         vec![
@@ -49,14 +69,26 @@ impl Measured {
     }
 }
 
+/// The middle one; of an even number, the higher of the two.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
 /// A count as a figure; counts here are far below where that loses a digit.
-fn count(n: usize) -> f64 {
+pub(crate) fn count(n: usize) -> f64 {
     u32::try_from(n).map_or(f64::MAX, f64::from)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_middle_one() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]).to_bits(), 2f64.to_bits());
+        assert_eq!(median(Vec::new()).to_bits(), 0f64.to_bits());
+    }
 
     #[test]
     fn quantiles_of_a_hundred() {

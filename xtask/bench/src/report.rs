@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use serde::Serialize;
+use serde_json::json;
 
 /// One figure.
 #[derive(Debug, Serialize)]
@@ -37,6 +38,15 @@ pub(crate) struct Report {
     pub(crate) results: Vec<Figure>,
     /// What they were compared with, in the same run.
     pub(crate) baseline: &'static str,
+}
+
+/// The machine and how busy it was with other things: processors, and the load averages before the bench began.
+pub(crate) fn machine() -> serde_json::Value {
+    let processors = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').take(3).collect::<Vec<_>>().join(" ");
+    eprintln!("{processors} processors, load averages before the run: {load}");
+    json!({ "processors": processors, "load_averages_before": load })
 }
 
 /// The commit of the source; `unknown` outside a repository.

@@ -7,7 +7,7 @@ use std::{
 
 use nugul_api::{Page, booking::Hold, catalogue::EventSummary};
 use nugul_domain::{PerformanceId, SeatIndex};
-use nugul_platform::{Edge, Profile};
+use nugul_platform::{Edge, Options, Profile};
 use nugul_tests::{
     Api, Buyer, World,
     people::{DEMO_SELLER, new_event, performance_of},
@@ -36,7 +36,15 @@ const QUERIES: [&str; 6] = ["뮤지컬", "콘서트", "서울", "ㅇㅍㄹ", "�
 
 /// Runs it.
 pub(crate) async fn run() -> Report {
-    let world = World::start("bench", Profile::Embedded, Some(Edge::Cloudflare), EVENTS);
+    let world = World::start(
+        "bench",
+        Options {
+            profile: Profile::Embedded,
+            edge: Some(Edge::Cloudflare),
+            events: Some(EVENTS),
+            ..Options::default()
+        },
+    );
     let mut results = Vec::new();
 
     let searches = Arc::new(QUERIES.map(|query| format!("search/events?q={}", percent(query))).to_vec());

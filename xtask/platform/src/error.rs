@@ -13,6 +13,10 @@ impl Error {
         Self(text.into())
     }
 
+    pub(crate) fn interrupted() -> Self {
+        Self::new("stopped before everything was ready")
+    }
+
     pub(crate) fn io(doing: &str, path: &Path, error: &io::Error) -> Self {
         Self(format!("{doing} {}: {error}", path.display()))
     }

@@ -14,8 +14,6 @@ const ANSWER_MAX_BYTES: usize = 64 * 1024;
 pub(crate) enum Probe {
     /// Answers 200 on this path.
     Http(u16, &'static str),
-    /// Answers PING.
-    Redis(u16),
     /// Greets a client, which it does once its tables are open.
     MariaDb(u16),
 }
@@ -24,7 +22,6 @@ impl Probe {
     pub(crate) fn ready(&self) -> bool {
         match *self {
             Self::Http(port, path) => get(loopback(port), path).is_ok_and(|(status, _)| status == 200),
-            Self::Redis(port) => redis_answers(port).unwrap_or(false),
             Self::MariaDb(port) => mariadb_greets(port).unwrap_or(false),
         }
     }
@@ -46,8 +43,17 @@ pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool 
 
 /// A small plain-HTTP GET: status and body (of at most 64 KB).
 pub fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+    ask(address, "GET", path)
+}
+
+/// The same for a DELETE.
+pub(crate) fn delete(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+    ask(address, "DELETE", path)
+}
+
+fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<(u16, String)> {
     let mut stream = connect(address)?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     let mut part = [0; 4096];
     // Not every server closes the connection when asked to: the answer's own length decides.
@@ -93,14 +99,6 @@ fn unchunked(mut body: &str) -> String {
         body = rest[chunk.len()..].trim_start_matches("\r\n");
     }
     text
-}
-
-fn redis_answers(port: u16) -> io::Result<bool> {
-    let mut stream = connect(loopback(port))?;
-    stream.write_all(b"PING\r\n")?;
-    let mut answer = [0; 5];
-    stream.read_exact(&mut answer)?;
-    Ok(&answer == b"+PONG")
 }
 
 fn mariadb_greets(port: u16) -> io::Result<bool> {

@@ -21,7 +21,7 @@ use crate::Error;
 use crate::probe::wait_until;
 
 /// Settings of the surrounding shell that would turn one profile into another.
-const OURS: [&str; 3] = ["NUGUL_MYSQL_URL", "NUGUL_PAYMENT_MYSQL_URL", "NUGUL_REDIS_URL"];
+const OURS: [&str; 4] = ["NUGUL_MYSQL_URL", "NUGUL_PAYMENT_MYSQL_URL", "NUGUL_REDIS_URL", "NUGUL_OPENSEARCH_URL"];
 const KILL_WAIT: Duration = Duration::from_secs(10);
 const LOG_TAIL_LINES: usize = 25;
 
@@ -30,13 +30,15 @@ const LOG_TAIL_LINES: usize = 25;
 pub(crate) struct Spec {
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<OsString>,
-    pub(crate) env: Vec<(&'static str, OsString)>,
+    pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) dir: Option<PathBuf>,
+    /// It ends when its input closes, so its input stays open as long as we hold it.
+    pub(crate) until_input_closes: bool,
 }
 
 impl Spec {
     pub(crate) fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), args: Vec::new(), env: Vec::new(), dir: None }
+        Self { program: program.into(), args: Vec::new(), env: Vec::new(), dir: None, until_input_closes: false }
     }
 
     pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
@@ -49,13 +51,18 @@ impl Spec {
         self
     }
 
-    pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
-        self.env.push((name, value.into()));
+    pub(crate) fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
         self
     }
 
     pub(crate) fn dir(mut self, dir: &Path) -> Self {
         self.dir = Some(dir.to_owned());
+        self
+    }
+
+    pub(crate) fn until_input_closes(mut self) -> Self {
+        self.until_input_closes = true;
         self
     }
 
@@ -100,7 +107,8 @@ impl Process {
             )));
         }
         let mut command = spec.command();
-        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        let input = if spec.until_input_closes { Stdio::piped() } else { Stdio::null() };
+        command.stdin(input).stdout(out).stderr(err);
         let child = spawn(command)
             .map_err(|error| Error::new(format!("{name}: cannot start {}: {error}", spec.program.display())))?;
         Ok(Self { name: name.to_owned(), log: log.to_owned(), child, ended: None })
@@ -108,6 +116,10 @@ impl Process {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// How it ended, if it has.
@@ -134,6 +146,14 @@ impl Process {
         {
             // A process that ended just now is what was wanted.
             let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// Ends what a process that has ended started and left behind: it may hold the ports.
+    pub(crate) fn end_the_rest(&self) {
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // Mostly there is nothing.
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Private MariaDB and Redis for the distributed profile: own data, own ports, nothing shared with servers already here.
+//! A private MariaDB for the distributed profile: own data, own port, nothing shared with a server already here.
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,12 +12,18 @@ const ACCOUNT: &str = "nugul";
 /// The coordinator's and payment's databases.
 pub(crate) const DATABASES: [&str; 2] = ["nugul", "nugul_payment"];
 
-pub(crate) fn mysql_url(port: u16, database: &str) -> String {
-    format!("mysql://{ACCOUNT}:{ACCOUNT}@127.0.0.1:{port}/{database}")
+/// The server, without the name of a database.
+pub(crate) fn server_url(port: u16) -> String {
+    format!("mysql://{ACCOUNT}:{ACCOUNT}@127.0.0.1:{port}")
 }
 
-/// Makes the data directory when there is none, and says how to start the server.
-pub(crate) fn mariadb(dir: &Path, port: u16) -> Result<Spec, Error> {
+pub(crate) fn mysql_url(port: u16, database: &str) -> String {
+    format!("{}/{database}", server_url(port))
+}
+
+/// Makes the data directory when there is none, and says how to start the server. `more` is what the account may use besides
+/// the databases of the platform.
+pub(crate) fn mariadb(dir: &Path, port: u16, more: &str) -> Result<Spec, Error> {
     let program = find("mariadbd").or_else(|| find("mysqld")).ok_or_else(|| missing("mariadbd", "mariadb-server"))?;
     let data = dir.join("data");
     let root = rustix::process::getuid().is_root();
@@ -30,12 +36,17 @@ pub(crate) fn mariadb(dir: &Path, port: u16) -> Result<Spec, Error> {
         sql += &format!("CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n");
         sql += &format!("GRANT ALL ON {database}.* TO '{ACCOUNT}'@'%';\n");
     }
+    if !more.is_empty() {
+        sql += &format!("GRANT ALL ON {more} TO '{ACCOUNT}'@'%';\n");
+    }
     fs::write(&init, sql).map_err(|error| Error::io("cannot write", &init, &error))?;
+    let temporary = temporary_files(dir)?;
     let mut spec = Spec::new(program)
         .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", "--socket=mariadb.sock"])
         .args(["--innodb-flush-log-at-trx-commit=1", "--character-set-server=utf8mb4", "--max-connections=300"])
         .args(["--collation-server=utf8mb4_bin", "--skip-log-bin"])
         .arg(format!("--datadir={}", data.display()))
+        .arg(format!("--tmpdir={}", temporary.display()))
         .arg(format!("--init-file={}", init.display()))
         .arg(format!("--port={port}"));
     if root {
@@ -51,7 +62,7 @@ fn install(dir: &Path, data: &Path, root: bool) -> Result<(), Error> {
     if new.exists() {
         fs::remove_dir_all(&new).map_err(|error| Error::io("cannot remove", &new, &error))?;
     }
-    fs::create_dir_all(dir).map_err(|error| Error::io("cannot make", dir, &error))?;
+    let temporary = temporary_files(dir)?;
     let mut command = Command::new(program);
     command.args([
         "--no-defaults",
@@ -59,7 +70,7 @@ fn install(dir: &Path, data: &Path, root: bool) -> Result<(), Error> {
         "--skip-test-db",
         "--skip-name-resolve",
     ]);
-    command.arg(format!("--datadir={}", new.display()));
+    command.arg(format!("--datadir={}", new.display())).arg(format!("--tmpdir={}", temporary.display()));
     if root {
         command.arg("--user=root");
     }
@@ -71,23 +82,15 @@ fn install(dir: &Path, data: &Path, root: bool) -> Result<(), Error> {
     fs::rename(&new, data).map_err(|error| Error::io("cannot make", data, &error))
 }
 
-pub(crate) fn redis_url(port: u16) -> String {
-    format!("redis://127.0.0.1:{port}/")
-}
-
-/// A Redis that keeps nothing on disk: emptied by a restart, which the platform must survive.
-pub(crate) fn redis(dir: &Path, port: u16) -> Result<Spec, Error> {
-    let program = find("redis-server").ok_or_else(|| missing("redis-server", "redis-server"))?;
-    fs::create_dir_all(dir).map_err(|error| Error::io("cannot make", dir, &error))?;
-    Ok(Spec::new(program)
-        .args(["--bind", "127.0.0.1", "--appendonly", "no", "--save", "", "--daemonize", "no", "--dir"])
-        .arg(dir)
-        .arg("--port")
-        .arg(port.to_string()))
+/// A server that starts removes the temporary tables it finds, so two that share a directory would take each other's.
+fn temporary_files(dir: &Path) -> Result<PathBuf, Error> {
+    let temporary = dir.join("tmp");
+    fs::create_dir_all(&temporary).map_err(|error| Error::io("cannot make", &temporary, &error))?;
+    Ok(temporary)
 }
 
 /// A program on PATH or in the directories of system services.
-fn find(name: &str) -> Option<PathBuf> {
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"].map(PathBuf::from))
@@ -95,6 +98,6 @@ fn find(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-fn missing(program: &str, package: &str) -> Error {
+pub(crate) fn missing(program: &str, package: &str) -> Error {
     Error::new(format!("{program} is not installed; on Debian: apt-get install {package}"))
 }

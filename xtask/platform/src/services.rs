@@ -6,29 +6,41 @@ use std::path::{Path, PathBuf};
 use crate::options::{Edge, Service};
 use crate::probe::Probe;
 use crate::process::Spec;
-use crate::{Artifacts, Error, TlsFiles, servers};
+use crate::{Artifacts, Error, TlsFiles, opensearch, servers};
 
 /// The simulator's secret key; good nowhere else.
 pub const TOSS_SECRET_KEY: &str = "test_sk_nugul_local";
 /// The simulator's client key; good nowhere else.
 pub const TOSS_CLIENT_KEY: &str = "test_ck_nugul_local";
 
-const REGION: &str = "0";
+/// What the local edge and coordinator know each other by; good nowhere else.
+pub const EDGE_KEY: &str = "nugul-local-edge-key";
 
-/// The names of the ports a platform needs.
+const REGION: &str = "0";
+/// Requests that the component has at work on wasmtime.
+const COMPONENT_REQUESTS_MAX: &str = "8000";
+
+/// The names of the ports a platform needs, besides its Redis'.
 pub(crate) const PORTS: [&str; 11] = [
     "mariadb",
-    "redis",
     "mail_smtp",
     "mail",
     "toss",
     "payment",
     "payment_admin",
+    "payment_webhook",
     "coordinator",
     "metrics",
     "edge",
     "inspector",
 ];
+
+/// Settings that begin so are the payment service's; all others the coordinator's.
+const OF_PAYMENT: &str = "NUGUL_TOSS_";
+
+fn is_of_payment(setting: &str) -> bool {
+    setting.starts_with(OF_PAYMENT)
+}
 
 /// What every command line is made from.
 #[derive(Debug)]
@@ -41,6 +53,11 @@ pub(crate) struct Plan {
     pub(crate) mysql: Option<String>,
     pub(crate) payment_mysql: Option<String>,
     pub(crate) redis: Option<String>,
+    /// The server's address and what the names of its indexes begin with.
+    pub(crate) opensearch: Option<(String, Option<String>)>,
+    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) edge_settings: Vec<(String, String)>,
+    pub(crate) more_regions: Vec<(u8, String)>,
 }
 
 impl Plan {
@@ -71,28 +88,31 @@ impl Plan {
         Ok(dir)
     }
 
-    pub(crate) fn probe(&self, service: Service) -> Probe {
-        match service {
+    pub(crate) fn probe(&self, service: Service) -> Option<Probe> {
+        Some(match service {
+            Service::Redis | Service::Sentinel => return None,
             Service::MariaDb => Probe::MariaDb(self.port("mariadb")),
-            Service::Redis => Probe::Redis(self.port("redis")),
+            Service::OpenSearch => opensearch::probe(self.port(opensearch::PORT)),
             Service::Mail => Probe::Http(self.port("mail"), "/readyz"),
             Service::Toss => Probe::Http(self.port("toss"), "/readyz"),
             Service::Payment => Probe::Http(self.port("payment_admin"), "/readyz"),
             Service::Coordinator => Probe::Http(self.port("coordinator"), "/readyz"),
             Service::Edge => Probe::Http(self.port("edge"), "/healthz"),
-        }
+        })
     }
 
     pub(crate) fn spec(&self, service: Service) -> Result<Spec, Error> {
         match service {
-            Service::MariaDb => servers::mariadb(&self.dir("mariadb")?, self.port("mariadb")),
-            Service::Redis => servers::redis(&self.dir("redis")?, self.port("redis")),
+            Service::MariaDb => servers::mariadb(&self.dir("mariadb")?, self.port("mariadb"), ""),
+            Service::Redis | Service::Sentinel => Err(Error::new(format!("{service} is started with its set"))),
+            Service::OpenSearch => opensearch::spec(&self.dir("opensearch")?, self.port(opensearch::PORT)),
             Service::Mail => Ok(Spec::new(self.artifacts.binary("nugul-mail-outbox"))
                 .env("NUGUL_MAIL_SMTP_LISTEN", self.listen("mail_smtp"))
                 .env("NUGUL_MAIL_HTTP_LISTEN", self.listen("mail"))
                 .env("NUGUL_MAIL_DIR", self.dir("mail")?)),
             Service::Toss => Ok(Spec::new(self.artifacts.binary("toss-simulator"))
                 .env("NUGUL_TOSS_LISTEN", self.listen("toss"))
+                .env("NUGUL_TOSS_WEBHOOK_URL", format!("{}/webhooks/toss", self.url("payment_webhook")))
                 .env("NUGUL_TOSS_SECRET_KEY", TOSS_SECRET_KEY)
                 .env("NUGUL_TOSS_CLIENT_KEY", TOSS_CLIENT_KEY)
                 .env("NUGUL_TOSS_DATA", self.dir("toss")?)),
@@ -110,6 +130,7 @@ impl Plan {
         let mut spec = Spec::new(self.artifacts.binary("nugul-payment"))
             .env("NUGUL_PAYMENT_LISTEN", self.listen("payment"))
             .env("NUGUL_PAYMENT_ADMIN_LISTEN", self.listen("payment_admin"))
+            .env("NUGUL_PAYMENT_WEBHOOK_LISTEN", self.listen("payment_webhook"))
             .env("NUGUL_PAYMENT_DATA", self.dir("payment")?)
             .env("NUGUL_TLS_CA", &self.tls.ca)
             .env("NUGUL_TLS_CERT", &self.tls.server_cert)
@@ -118,6 +139,9 @@ impl Plan {
             .env("NUGUL_TOSS_SECRET_KEY", TOSS_SECRET_KEY);
         if let Some(url) = &self.payment_mysql {
             spec = spec.env("NUGUL_PAYMENT_MYSQL_URL", url);
+        }
+        for (name, value) in self.settings.iter().filter(|(name, _)| is_of_payment(name)) {
+            spec = spec.env(name, value);
         }
         Ok(spec)
     }
@@ -128,6 +152,7 @@ impl Plan {
             .env("NUGUL_METRICS_LISTEN", self.listen("metrics"))
             .env("NUGUL_DATA", self.dir("coordinator")?)
             .env("NUGUL_REGION", REGION)
+            .env("NUGUL_EDGE_KEY", EDGE_KEY)
             .env("NUGUL_PUBLIC_ORIGIN", self.public_origin())
             .env("NUGUL_PAYMENT_URL", self.payment_url())
             .env("NUGUL_TLS_CA", &self.tls.ca)
@@ -140,16 +165,31 @@ impl Plan {
         if let Some(url) = &self.redis {
             spec = spec.env("NUGUL_REDIS_URL", url);
         }
+        if let Some((url, prefix)) = &self.opensearch {
+            spec = spec.env(opensearch::URL_VARIABLE, url);
+            if let Some(prefix) = prefix {
+                spec = spec.env(opensearch::PREFIX_VARIABLE, prefix);
+            }
+        }
+        for (name, value) in self.settings.iter().filter(|(name, _)| !is_of_payment(name)) {
+            spec = spec.env(name, value);
+        }
         Ok(spec)
     }
 
     /// The edge's settings, the same for both.
-    fn edge_variables(&self) -> [(&'static str, String); 3] {
-        [
-            ("NUGUL_REGIONS", format!("{REGION}={}", self.url("coordinator"))),
+    fn edge_variables(&self) -> Vec<(&str, String)> {
+        let more = self.more_regions.iter().map(|(number, origin)| format!(",{number}={origin}")).collect::<String>();
+        let regions = format!("{REGION}={}{more}", self.url("coordinator"));
+        let usual = [
+            ("NUGUL_PUBLIC_ORIGIN", self.public_origin()),
+            ("NUGUL_REGIONS", regions),
             ("NUGUL_TOSS_SDK_URL", format!("{}/v2/standard", self.url("toss"))),
             ("NUGUL_TOSS_CLIENT_KEY", TOSS_CLIENT_KEY.to_owned()),
-        ]
+            ("NUGUL_EDGE_KEY", EDGE_KEY.to_owned()),
+        ];
+        let more = self.edge_settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        usual.into_iter().chain(more).collect()
     }
 
     fn cloudflare(&self) -> Result<Spec, Error> {
@@ -204,7 +244,11 @@ impl Plan {
                 .arg(self.listen("edge"))
         } else {
             let wasmtime = need(self.artifacts.wasmtime.as_deref(), "wasmtime")?;
-            Spec::new(wasmtime).args(["serve", "-Scli", "--addr"]).arg(self.listen("edge"))
+            // Each seat stream is a request for as long as somebody looks; wasmtime takes 1,000 where it is told nothing.
+            Spec::new(wasmtime)
+                .args(["serve", "-Scli", "--max-concurrent-requests", COMPONENT_REQUESTS_MAX])
+                .args(["--max-concurrent-connections", COMPONENT_REQUESTS_MAX, "--addr"])
+                .arg(self.listen("edge"))
         };
         for (name, value) in self.edge_variables() {
             spec = spec.arg("--env").arg(format!("{name}={value}"));

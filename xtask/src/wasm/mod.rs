@@ -39,7 +39,7 @@ impl Toolchain {
                 Ok(_) if has_targets(&native) => return Ok(Self::default()),
                 Ok(_) => say("rustup added the WASM targets to another toolchain than the one in use"),
                 Err(_) => {
-                    say("rustup cannot fetch the WASM targets here; taking Debian's compiler for WASM builds only")
+                    say("rustup cannot fetch the WASM targets here; taking Debian's compiler for WASM builds only");
                 }
             }
         }
