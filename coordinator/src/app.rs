@@ -17,7 +17,6 @@ use crate::{
     db::Db,
     keys::Keys,
     mail::Mailer,
-    news::OrderNews,
     outbox::Outbox,
     overload::Gates,
     payments::PaymentClient,
@@ -99,7 +98,7 @@ pub struct Parts {
     /// Orders it has undone or settled.
     pub undone: AtomicU64,
     /// Tells waiting requests that their order changed.
-    pub news: OrderNews,
+    pub news: News<OrderId, Arc<Committed>>,
     /// Turns true when the process is to end; streams and workers then stop.
     pub stopping: watch::Receiver<bool>,
 }
@@ -151,7 +150,7 @@ impl Parts {
             gates: Gates::default(),
             recent: RecentSeats::default(),
             streams: Streams::new(config.stream_limits),
-            news: OrderNews::default(),
+            news: News::default(),
             stopping,
             config,
         })
