@@ -7,7 +7,8 @@ use std::{
 };
 
 use nugul_coordination::{Seats, memory::Clock, rankings::Rankings};
-use nugul_domain::{PerformanceId, Timestamp, id::RANDOM_BYTES};
+use nugul_domain::{OrderId, PerformanceId, Timestamp, id::RANDOM_BYTES};
+use nugul_program::News;
 use nugul_token::{AccessVerifier, KnownTokens};
 use tokio::sync::{Notify, watch};
 
@@ -17,6 +18,7 @@ use crate::{
     db::Db,
     keys::Keys,
     mail::Mailer,
+    orders::approving::Committed,
     outbox::Outbox,
     overload::Gates,
     payments::PaymentClient,

@@ -158,8 +158,10 @@ pub async fn close(db: &Db, number: i64, note: &str, now_ms: i64) -> Result<bool
 
 /// The kind and the order of a case, where there is one of this number.
 pub async fn find(db: &Db, number: i64) -> Result<Option<(CaseKind, Uuid)>, sqlx::Error> {
-    let row =
-        sqlx::query("SELECT kind, order_id FROM cases WHERE case_no = ?").bind(number).fetch_optional(db.pool()).await?;
+    let row = sqlx::query("SELECT kind, order_id FROM cases WHERE case_no = ?")
+        .bind(number)
+        .fetch_optional(db.pool())
+        .await?;
     let Some(row) = row else { return Ok(None) };
     let kind = i32::try_from(row.try_get::<i64, _>("kind")?).unwrap_or_default();
     Ok(Some((CaseKind::try_from(kind).unwrap_or_default(), store::uuid(&row, "order_id")?)))

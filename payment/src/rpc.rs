@@ -16,7 +16,7 @@ use nugul_proto::payment::v1::{
     WatchResultsRequest,
 };
 use nugul_proto::{ERROR_CODE_KEY, ERROR_DOMAIN, TRACE_ID_KEY};
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;

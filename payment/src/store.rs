@@ -305,7 +305,8 @@ pub async fn receive_all(tx: &mut Transaction<'_, Any>, all: &[Command], now_ms:
 /// back.
 pub async fn prepare_all(tx: &mut Transaction<'_, Any>, all: &[Prepare], now_ms: i64) -> Result<bool, sqlx::Error> {
     let commands: Vec<_> = all.iter().map(Prepare::command).collect();
-    Ok(receive_all(tx, &commands, now_ms).await? && insert(tx, &all.iter().map(|one| &one.new).collect::<Vec<_>>()).await?)
+    Ok(receive_all(tx, &commands, now_ms).await?
+        && insert(tx, &all.iter().map(|one| &one.new).collect::<Vec<_>>()).await?)
 }
 
 /// Stores new payments. False where one was there before.
@@ -397,7 +398,8 @@ pub async fn start_confirms(
         marks(keys.len())
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(State::Confirming as i64);
-    let query = keys.iter().fold(query, |query, (order, key)| query.bind(order.as_bytes().to_vec()).bind((*key).to_owned()));
+    let query =
+        keys.iter().fold(query, |query, (order, key)| query.bind(order.as_bytes().to_vec()).bind((*key).to_owned()));
     let query = query.bind(now_ms).bind(lease_until_ms).bind(lease_until_ms).bind(now_ms).bind(State::Prepared as i64);
     let query = keys.iter().fold(query, |query, (order, _)| query.bind(order.as_bytes().to_vec()));
     Ok(query.execute(&mut **tx).await?.rows_affected() == keys.len() as u64)

@@ -29,7 +29,9 @@ pub struct Confirm {
 pub async fn store_confirm(app: &App, order: &StoredOrder, confirm: Confirm) -> Result<bool, ApiError> {
     let gate = app.gates.gate(order.performance);
     let store = |some| {
-        all_or_each(app, some, |app, some: &[_]| Box::pin(async move { stored(some.len(), store_all(app, some).await) }))
+        all_or_each(app, some, |app, some: &[_]| {
+            Box::pin(async move { stored(some.len(), store_all(app, some).await) })
+        })
     };
     gate.batches.confirming.join(confirm, store).await.map_err(not_done)?
 }

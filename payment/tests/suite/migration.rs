@@ -3,7 +3,7 @@
 //! On SQLite, or with `NUGUL_TEST_MYSQL_URL` (a server, without a database name) on MySQL.
 use nugul_payment::cancels::{self, Step};
 use nugul_payment::state::State;
-use nugul_payment::store::{Refusal, Verdict};
+use nugul_payment::store::{Command, Refusal, Verdict};
 use nugul_payment::{cases, ledger, outbox, store};
 use nugul_proto::payment::v1::CaseKind;
 use sqlx::AssertSqlSafe;
@@ -69,7 +69,7 @@ async fn the_first_version_is_brought_over() {
     }
     let command = ["confirm", "an order", "key", "5000"];
     let mut tx = db.begin_write().await.unwrap();
-    assert!(store::receive(&mut tx, "old", &command, 7).await.unwrap());
+    assert!(store::receive(&mut tx, &Command::new("old", &command), 7).await.unwrap());
     tx.commit().await.unwrap();
     nugul_payment::db::migrate(&db).await.unwrap();
 
@@ -96,8 +96,11 @@ async fn the_first_version_is_brought_over() {
 
     // The new code goes on with all of it: a repeat is known, what is open is settled, and its case is closed.
     let mut tx = db.begin_write().await.unwrap();
-    assert!(!store::receive(&mut tx, "old", &command, 10).await.unwrap());
-    assert!(matches!(store::receive(&mut tx, "old", &["other"], 10).await, Err(Refusal::RequestIdReused)));
+    assert!(!store::receive(&mut tx, &Command::new("old", &command), 10).await.unwrap());
+    assert!(matches!(
+        store::receive(&mut tx, &Command::new("old", &["other"]), 10).await,
+        Err(Refusal::RequestIdReused)
+    ));
     drop(tx);
     let taken = || Verdict::Taken { at_ms: None };
     let back = Verdict::GivenBack { number: 1, transaction_key: "t1".into(), at_ms: None };

@@ -74,9 +74,12 @@ mod tests {
         assert_eq!(results(&[3]).await, (vec![Err("odd")], vec![vec![3]]));
         assert_eq!(results(&[2, 100]).await, (vec![Err("away"); 2], vec![vec![2, 100]]));
         // Who is away is not asked again for each of those behind.
-        let later = async |some: &[u32]| all_or_each(&given, some.to_vec(), |given, some| {
-            if some.len() > 1 { Box::pin(async { Together::Refused(Err("no")) }) } else { double(given, some) }
-        }).await;
+        let later = async |some: &[u32]| {
+            all_or_each(&given, some.to_vec(), |given, some| {
+                if some.len() > 1 { Box::pin(async { Together::Refused(Err("no")) }) } else { double(given, some) }
+            })
+            .await
+        };
         assert_eq!(later(&[2, 100, 4, 6]).await, [Ok(4), Err("away"), Err("away"), Err("away")]);
         assert_eq!(*given.lock().unwrap(), [[2], [100]]);
     }
