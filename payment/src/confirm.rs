@@ -398,12 +398,6 @@ impl Payments {
         self.results.send_replace(());
     }
 
-    /// Says how a payment is now.
-    pub(crate) fn tell(&self, payment: Payment) {
-        self.news.tell(payment.order, payment);
-        self.results.send_replace(());
-    }
-
     /// The payment and its cancels as soon as they are `done`, or as they stand when time is up.
     async fn wait_for(
         &self,

@@ -65,8 +65,8 @@ impl Payments {
                 Ok(stored) => {
                     tracing::info!(%order, from = from.name(), "settled");
                     match stored {
-                        Stored::As(payment) => self.tell(payment),
-                        _ => self.announce(order),
+                        Stored::As(payment) => self.news.tell(order, payment),
+                        _ => self.news.announce(order),
                     }
                     return;
                 }
@@ -77,7 +77,11 @@ impl Payments {
 
     async fn store_together(&self, some: &[Settlement]) -> Together<Result<Stored, Refusal>> {
         match self.store_all(some).await {
-            Ok(stored) => Together::Done(stored.into_iter().map(Ok).collect()),
+            Ok(stored) => {
+                // Once for all of them: who streams results reads them together.
+                self.results.send_replace(());
+                Together::Done(stored.into_iter().map(Ok).collect())
+            }
             Err(error) => Together::Refused(Err(error)),
         }
     }
