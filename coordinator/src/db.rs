@@ -28,7 +28,7 @@ const ASKED_AFTER: Duration = Duration::from_secs(1);
 /// Transactions that wait for a connection; one more is refused at once.
 const WAITING_MAX: usize = 1_000;
 
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "accounts", include_str!("../migrations/0001_accounts.sql")),
     (2, "catalogue", include_str!("../migrations/0002_catalogue.sql")),
     (3, "booking", include_str!("../migrations/0003_booking.sql")),
@@ -36,6 +36,7 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "refunds", include_str!("../migrations/0005_refunds.sql")),
     (6, "search", include_str!("../migrations/0006_search.sql")),
     (7, "outbox lanes", include_str!("../migrations/0007_outbox_lanes.sql")),
+    (9, "members only", include_str!("../migrations/0009_members_only.sql")),
 ];
 
 /// Connections to the database.
