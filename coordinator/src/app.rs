@@ -7,7 +7,8 @@ use std::{
 };
 
 use nugul_coordination::{Seats, memory::Clock, rankings::Rankings};
-use nugul_domain::{PerformanceId, Timestamp, id::RANDOM_BYTES};
+use nugul_domain::{OrderId, PerformanceId, Timestamp, id::RANDOM_BYTES};
+use nugul_program::News;
 use nugul_token::{AccessVerifier, JwksError, KnownTokens, StreamVerifier};
 use tokio::sync::{Notify, watch};
 
@@ -17,7 +18,7 @@ use crate::{
     db::Db,
     keys::Keys,
     mail::Mailer,
-    news::OrderNews,
+    orders::approving::Committed,
     outbox::Outbox,
     overload::Gates,
     payments::PaymentClient,
@@ -101,7 +102,7 @@ pub struct Parts {
     /// Orders it has undone or settled.
     pub undone: AtomicU64,
     /// Tells waiting requests that their order changed.
-    pub news: OrderNews,
+    pub news: News<OrderId, Arc<Committed>>,
     /// Turns true when the process is to end; streams and workers then stop.
     pub stopping: watch::Receiver<bool>,
 }
@@ -155,7 +156,7 @@ impl Parts {
             gates: Gates::default(),
             recent: RecentSeats::default(),
             streams: Streams::new(config.stream_limits),
-            news: OrderNews::default(),
+            news: News::default(),
             stopping,
             config,
         })

@@ -1,8 +1,7 @@
 //! Writes of one performance that share a transaction: all of them together, or where that is refused each by itself.
 
-use futures_util::future::BoxFuture;
 use nugul_api::Code;
-use nugul_batch::{Batch, NotDone};
+use nugul_batch::{Batch, NotDone, Together};
 
 use crate::{
     error::ApiError,
@@ -30,9 +29,6 @@ impl Default for Batches {
     }
 }
 
-/// Does all of them or none.
-pub type Work<C, T> = for<'a> fn(&'a C, &'a [T]) -> BoxFuture<'a, Result<bool, ApiError>>;
-
 /// What a client is told whose write was not done.
 pub fn not_done(why: NotDone) -> ApiError {
     match why {
@@ -41,24 +37,13 @@ pub fn not_done(why: NotDone) -> ApiError {
     }
 }
 
-/// Does all in one transaction; where that is refused, or what another did first is among them, each in one of its own. `work`
-/// is given some of them, does all or nothing, and says whether nobody was first.
-pub async fn all_or_each<C, T>(context: C, some: Vec<T>, work: Work<C, T>) -> Vec<Result<bool, ApiError>> {
-    let first = work(&context, &some).await;
-    if some.len() == 1 || matches!(first, Ok(true)) || first.as_ref().is_err_and(is_away) {
-        return vec![first; some.len()];
+/// What came of storing so many in one transaction: where it was stored, or an error. False where another was first.
+pub fn stored(count: usize, result: Result<bool, ApiError>) -> Together<Result<bool, ApiError>> {
+    match result {
+        Ok(true) => Together::Done(vec![Ok(true); count]),
+        Err(e) if is_away(&e) => Together::Away(Err(e)),
+        refused => Together::Refused(refused),
     }
-    tracing::debug!(count = some.len(), ?first, "done one by one");
-    let mut results = Vec::with_capacity(some.len());
-    for one in &some {
-        let result = match results.last() {
-            // The others would only wait for the same.
-            Some(Err(e)) if is_away(e) => Err(e.clone()),
-            _ => work(&context, std::slice::from_ref(one)).await,
-        };
-        results.push(result);
-    }
-    results
 }
 
 /// Whether the database itself is what is missing.

@@ -20,7 +20,6 @@ pub mod keys;
 pub mod mail;
 pub mod messages;
 pub mod metrics;
-pub mod news;
 pub mod notices;
 pub mod openapi;
 pub mod orders;

@@ -7,8 +7,7 @@ use nugul_coordinator::{
     app::{App, Outer, Parts, World},
     catalogue::{CatalogueFile, index, words::Known},
     config::{self, Config, SETTINGS},
-    db::Db,
-    demo, http,
+    db, demo, http,
     keys::Keys,
     metrics, orders, outbox,
     payments::{self, PaymentClient},
@@ -125,7 +124,7 @@ fn use_ring() {
 async fn assemble(config: Config, stopping: watch::Receiver<bool>) -> Result<App, String> {
     let world = World::system();
     std::fs::create_dir_all(&config.data).map_err(|e| format!("{} cannot be made: {e}", config.data.display()))?;
-    let db = Db::open(config.mysql_url.as_deref(), &config.data).await?;
+    let db = db::open(config.mysql_url.as_deref(), &config.data).await?;
     let seats = match &config.redis_url {
         Some(url) => Seats::redis(url).await.map_err(|e| format!("Redis does not answer: {e}"))?,
         None => Seats::memory(world.clock.clone()),

@@ -104,11 +104,11 @@ impl Gates {
 }
 
 /// One of those who wait, counted until dropped.
-pub struct Waiting<'a>(&'a AtomicUsize);
+struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
     /// One more, unless there are `max` already.
-    pub fn of(count: &'a AtomicUsize, max: usize) -> Result<Self, ApiError> {
+    fn of(count: &'a AtomicUsize, max: usize) -> Result<Self, ApiError> {
         let me = Self(count);
         if count.fetch_add(1, Ordering::Relaxed) >= max { Err(refused()) } else { Ok(me) }
     }

@@ -93,13 +93,25 @@ pub struct RecentSeats {
     seats: Mutex<HashMap<PerformanceId, Recent>>,
 }
 
+/// Whether one of these seats was taken a moment ago, as far as that is known here.
+pub fn was_taken(app: &Parts, performance: PerformanceId, seats: &[SeatIndex]) -> bool {
+    remembered(app, performance).is_some_and(|snapshot| {
+        let is_free = |i: SeatIndex| snapshot.as_ref()?.seats.get(i as usize).map(|s| *s == SeatState::Available);
+        !seats.iter().all(|&i| is_free(i) == Some(true))
+    })
+}
+
+/// What was read a moment ago.
+fn remembered(app: &Parts, performance: PerformanceId) -> Option<Option<Arc<Snapshot>>> {
+    let all = app.recent.seats.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_, seats) = all.get(&performance).filter(|(read_at, _)| app.now() < read_at.plus_ms(RECENT_MS))?;
+    Some(seats.clone())
+}
+
 /// The seats as they are or were a moment ago; nothing where none was free.
 pub async fn recent(app: &Parts, info: &PerformanceInfo) -> Result<Option<Arc<Snapshot>>, ApiError> {
     let (id, now) = (info.summary.id, app.now());
-    let known = app.recent.seats.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-    if let Some((read_at, seats)) = known
-        && now < read_at.plus_ms(RECENT_MS)
-    {
+    if let Some(seats) = remembered(app, id) {
         return Ok(seats);
     }
     let seats = current(app, info).await?;

@@ -201,7 +201,7 @@ async fn compare(
         .bind(time)
         .bind(entry)
         .bind(LEDGER_PAGE)
-        .fetch_all(&db.pool)
+        .fetch_all(db.pool())
         .await?;
         for row in &page {
             (entry, time) = (row.try_get("entry_no")?, row.try_get("moved_at_ms")?);
@@ -239,7 +239,7 @@ async fn booked(db: &Db, order: Uuid, name: Option<&str>) -> Result<Option<i64>,
     .bind(Movement::Refund as i64)
     .bind(order.as_bytes().to_vec())
     .bind(ledger::PROVIDER)
-    .fetch_all(&db.pool)
+    .fetch_all(db.pool())
     .await?;
     for row in &rows {
         if row.try_get::<Option<String>, _>("transaction_key")?.as_deref() == name {
@@ -266,7 +266,7 @@ async fn payments_beside_ledger(db: &Db, start: i64, end: i64) -> Result<Vec<Dif
             .bind(start)
             .bind(end)
             .bind(i64::try_from(MAX_DIFFERENCES).unwrap_or(i64::MAX))
-            .fetch_all(&db.pool)
+            .fetch_all(db.pool())
             .await?;
         for row in &rows {
             let order = store::uuid(row, "order_id")?;
@@ -287,7 +287,7 @@ async fn payments_beside_ledger(db: &Db, start: i64, end: i64) -> Result<Vec<Dif
 
 /// The sum of the whole ledger by currency, from what was checked before and the entries since; and how many those are.
 async fn check_sums(db: &Db) -> Result<(BTreeMap<String, i64>, i64), sqlx::Error> {
-    let mut tx = db.begin().await?;
+    let mut tx = db.begin_write().await?;
     // The counter's lock keeps other checks and bookings out, so that the sums are of one moment.
     sqlx::query("UPDATE ledger_counter SET last_entry = last_entry WHERE id = 1").execute(&mut *tx).await?;
     let newest: i64 =

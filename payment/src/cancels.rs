@@ -112,7 +112,7 @@ const OF_ORDER: &str = "SELECT order_id, number, request_id, amount_krw, reason,
 
 /// The cancels of a payment, oldest first. There are at most [`MAX_CANCELS`], and one the provider made.
 pub async fn of_order(db: &Db, order: Uuid) -> Result<Vec<Cancel>, sqlx::Error> {
-    let rows = sqlx::query(OF_ORDER).bind(order.as_bytes().to_vec()).fetch_all(&db.pool).await?;
+    let rows = sqlx::query(OF_ORDER).bind(order.as_bytes().to_vec()).fetch_all(db.pool()).await?;
     rows.iter().map(read).collect()
 }
 

@@ -42,7 +42,7 @@ impl<'a> NewCase<'a> {
 /// Opens a case, once for a kind, order and subject; a closed one is opened again. False when it is open already.
 pub async fn open(db: &Db, new: &NewCase<'_>, now_ms: i64) -> Result<bool, sqlx::Error> {
     let subject = Sha256::digest(new.subject.as_bytes()).to_vec();
-    let mut tx = db.begin().await?;
+    let mut tx = db.begin_write().await?;
     // The counter's lock makes openers take turns, so that looking first is enough.
     sqlx::query("UPDATE case_counter SET last_case = last_case + 1 WHERE id = 1").execute(&mut *tx).await?;
     let known = sqlx::query("SELECT closed_at_ms FROM cases WHERE kind = ? AND order_id = ? AND subject_digest = ?")
@@ -96,7 +96,7 @@ pub async fn park(db: &Db, order: Uuid, request_id: &str, reason: &str, now_ms: 
     let kind = CaseKind::Command;
     let open_now: i64 = sqlx::query("SELECT COUNT(*) FROM cases WHERE kind = ? AND closed_at_ms = 0")
         .bind(i64::from(kind as i32))
-        .fetch_one(&db.pool)
+        .fetch_one(db.pool())
         .await?
         .try_get(0)?;
     if open_now < MAX_COMMANDS {
@@ -124,7 +124,7 @@ pub async fn close_gone(db: &Db, day: &str, found: &[(Uuid, String)], now_ms: i6
         sqlx::query("SELECT case_no, order_id, subject FROM cases WHERE kind = ? AND day = ? AND closed_at_ms = 0")
             .bind(i64::from(CaseKind::Difference as i32))
             .bind(day)
-            .fetch_all(&db.pool)
+            .fetch_all(db.pool())
             .await?;
     let mut closed = 0;
     for row in rows {
@@ -141,7 +141,7 @@ pub async fn close_gone(db: &Db, day: &str, found: &[(Uuid, String)], now_ms: i6
 pub async fn days_with_differences(db: &Db, limit: i64) -> Result<Vec<String>, sqlx::Error> {
     let text =
         "SELECT DISTINCT day FROM cases WHERE kind = ? AND closed_at_ms = 0 AND day <> '' ORDER BY day DESC LIMIT ?";
-    let rows = sqlx::query(text).bind(i64::from(CaseKind::Difference as i32)).bind(limit).fetch_all(&db.pool).await?;
+    let rows = sqlx::query(text).bind(i64::from(CaseKind::Difference as i32)).bind(limit).fetch_all(db.pool()).await?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
@@ -158,8 +158,10 @@ pub async fn close(db: &Db, number: i64, note: &str, now_ms: i64) -> Result<bool
 
 /// The kind and the order of a case, where there is one of this number.
 pub async fn find(db: &Db, number: i64) -> Result<Option<(CaseKind, Uuid)>, sqlx::Error> {
-    let row =
-        sqlx::query("SELECT kind, order_id FROM cases WHERE case_no = ?").bind(number).fetch_optional(&db.pool).await?;
+    let row = sqlx::query("SELECT kind, order_id FROM cases WHERE case_no = ?")
+        .bind(number)
+        .fetch_optional(db.pool())
+        .await?;
     let Some(row) = row else { return Ok(None) };
     let kind = i32::try_from(row.try_get::<i64, _>("kind")?).unwrap_or_default();
     Ok(Some((CaseKind::try_from(kind).unwrap_or_default(), store::uuid(&row, "order_id")?)))
@@ -170,7 +172,7 @@ pub async fn has_open(db: &Db, order: Uuid) -> Result<bool, sqlx::Error> {
     let row = sqlx::query("SELECT case_no FROM cases WHERE order_id = ? AND kind <> ? AND closed_at_ms = 0 LIMIT 1")
         .bind(order.as_bytes().to_vec())
         .bind(i64::from(CaseKind::Command as i32))
-        .fetch_optional(&db.pool)
+        .fetch_optional(db.pool())
         .await?;
     Ok(row.is_some())
 }
@@ -179,7 +181,7 @@ pub async fn has_open(db: &Db, order: Uuid) -> Result<bool, sqlx::Error> {
 pub async fn count_open(db: &Db, kind: CaseKind) -> Result<i64, sqlx::Error> {
     sqlx::query("SELECT COUNT(*) FROM cases WHERE kind = ? AND closed_at_ms = 0")
         .bind(i64::from(kind as i32))
-        .fetch_one(&db.pool)
+        .fetch_one(db.pool())
         .await?
         .try_get(0)
 }
@@ -193,7 +195,7 @@ pub async fn after(db: &Db, number: i64, closed: bool) -> Result<Vec<(Uuid, Case
     .bind(number)
     .bind(i64::from(closed))
     .bind(PAGE)
-    .fetch_all(&db.pool)
+    .fetch_all(db.pool())
     .await?;
     rows.iter().map(read).collect()
 }

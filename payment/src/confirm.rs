@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use nugul_batch::Batch;
-use tokio::sync::{Mutex, Notify, Semaphore, broadcast};
+use nugul_batch::{Batch, Together, all_or_each};
+use nugul_program::{News, Waiting};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -16,14 +17,13 @@ use uuid::Uuid;
 use crate::cancels::{self, Cancel, Plan, Step};
 use crate::db::Db;
 use crate::settle::{self, Settlements};
+use crate::starting::{self, Ask, Begun, Starts};
 use crate::state::State;
-use crate::store::{self, Payment, Prepare, Refusal, Verdict};
+use crate::store::{self, Command, Payment, Prepare, Refusal, Verdict};
 use crate::toss::{Cancelled, Confirmed, PaymentGateway, RefundAsk};
 
 /// No more calls to the provider are under way at once.
 pub const MAX_CALLS: usize = 128;
-/// Settled orders announced and not yet noticed by a waiting call; a call that misses some looks for itself.
-pub const ANNOUNCEMENTS: usize = 1024;
 /// A waiting call looks for itself this often, for another replica may have settled the payment.
 pub const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -124,8 +124,12 @@ pub struct Payments {
     pub timings: Timings,
     /// Counts.
     pub counters: Counters,
-    /// Orders that were settled, as they are.
-    pub settled: broadcast::Sender<Uuid>,
+    /// Who waits for which payment.
+    pub news: News<Uuid, Payment>,
+    /// Raised when there are new results.
+    pub results: watch::Sender<()>,
+    /// Confirms that wait for their beginning.
+    pub starts: Starts,
     /// Outcomes that wait to be stored.
     pub settlements: Settlements,
     /// Payments that wait to be prepared.
@@ -152,7 +156,7 @@ pub fn millis(duration: Duration) -> i64 {
 /// A new time-ordered id.
 pub fn new_id(now_ms: i64) -> Result<Uuid, Refusal> {
     let mut random = [0_u8; 10];
-    getrandom::fill(&mut random).map_err(|error| Refusal::Storage(sqlx::Error::Protocol(error.to_string())))?;
+    getrandom::fill(&mut random).map_err(|error| Refusal::from(sqlx::Error::Protocol(error.to_string())))?;
     let ms = u64::try_from(now_ms).unwrap_or_default();
     Ok(uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid())
 }
@@ -166,8 +170,10 @@ impl Payments {
             now,
             timings,
             counters: Counters::default(),
-            settled: broadcast::channel(ANNOUNCEMENTS).0,
+            news: News::default(),
+            results: watch::Sender::new(()),
             prepares: Batch::new(PREPARED_TOGETHER, PREPARES_MAX),
+            starts: starting::starts(),
             settlements: settle::settlements(),
             work: Notify::new(),
             tasks: TaskTracker::new(),
@@ -179,35 +185,33 @@ impl Payments {
     /// Stores what an order costs.
     pub async fn prepare(&self, request_id: &str, new: &Payment) -> Result<State, Refusal> {
         let one = Prepare { request_id: request_id.to_owned(), new: new.clone() };
-        let prepared = self.prepares.join(one, |some| self.prepare_together(some)).await;
-        prepared.unwrap_or(Err(Refusal::Busy))
+        let prepare = |some| all_or_each(self, some, |this, some: &[_]| Box::pin(this.prepare_together(some)));
+        self.prepares.join(one, prepare).await.unwrap_or(Err(Refusal::Busy))
     }
 
-    /// Those that wait share a transaction; where one of them was there before, each has its own.
-    async fn prepare_together(&self, some: Vec<Prepare>) -> Vec<Result<State, Refusal>> {
-        let together = async {
-            let mut tx = self.db.begin().await?;
-            let all_new = store::prepare_all(&mut tx, &some, (self.now)()).await?;
-            if all_new {
-                tx.commit().await?;
-            }
-            Ok::<_, sqlx::Error>(all_new)
-        };
-        match together.await {
-            Ok(true) => return some.iter().map(|_| Ok(State::Prepared)).collect(),
-            Ok(false) => {}
-            Err(error) if some.len() == 1 => return vec![Err(error.into())],
-            Err(error) => tracing::warn!(%error, "payments are prepared one by one"),
+    async fn prepare_together(&self, some: &[Prepare]) -> Together<Result<State, Refusal>> {
+        if let [one] = some {
+            return Together::Done(vec![self.prepare_alone(one).await]);
         }
-        let mut results = Vec::with_capacity(some.len());
-        for one in &some {
-            results.push(self.prepare_alone(one).await);
+        match self.prepare_all(some).await {
+            Ok(true) => Together::Done(vec![Ok(State::Prepared); some.len()]),
+            Ok(false) => Together::Refused(Err(Refusal::Busy)),
+            Err(error) => Together::Refused(Err(error)),
         }
-        results
+    }
+
+    /// Stores all in one transaction. False where one of them was there before; nothing is stored then.
+    async fn prepare_all(&self, some: &[Prepare]) -> Result<bool, Refusal> {
+        let mut tx = self.db.begin_write().await?;
+        let all_new = store::prepare_all(&mut tx, some, (self.now)()).await?;
+        if all_new {
+            tx.commit().await?;
+        }
+        Ok(all_new)
     }
 
     async fn prepare_alone(&self, one: &Prepare) -> Result<State, Refusal> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin_write().await?;
         let state = store::prepare(&self.db, &mut tx, one, (self.now)()).await?;
         tx.commit().await?;
         Ok(state)
@@ -223,61 +227,30 @@ impl Payments {
         amount_krw: i64,
         until: Instant,
     ) -> Result<Payment, Refusal> {
-        let mut settled = self.settled.subscribe();
+        let mut news = self.news.wait_for(order);
         let permit = Arc::clone(&self.calls).try_acquire_owned().map_err(|_| Refusal::Busy)?;
-        let now = (self.now)();
-        let mut tx = self.db.begin().await?;
-        let body = ["confirm", &order.to_string(), payment_key, &amount_krw.to_string()];
-        // A repeat is answered whatever came after it: the money was taken then.
-        let is_new = store::receive(&mut tx, request_id, &body, now).await?;
-        let payment = store::lock(&self.db, &mut tx, order).await?.ok_or(Refusal::NotFound)?;
-        if payment.amount_krw != amount_krw {
-            return Err(Refusal::AmountMismatch);
-        }
-        match payment.state {
-            State::Refunded if is_new => return Err(Refusal::AlreadyRefunded),
-            State::Approved | State::Declined | State::Refunded => {
-                tx.commit().await?;
-                return Ok(payment);
-            }
-            State::Refunding => {
-                let all = cancels::on_its_way(&cancels::of_order_in(&mut tx, order).await?) >= payment.left_krw;
-                tx.commit().await?;
-                return if all && is_new { Err(Refusal::AlreadyRefunded) } else { Ok(payment) };
-            }
-            State::Confirming => {
-                tx.commit().await?;
+        let (request_id, key) = (request_id.to_owned(), payment_key.to_owned());
+        match self.start(Ask { request_id, order, payment_key: key.clone(), amount_krw }).await? {
+            Begun::Decided(payment) => return Ok(payment),
+            Begun::Open => {
                 drop(permit);
                 self.ask_again(order).await?;
             }
-            State::Prepared if now > payment.expires_at_ms => {
-                let verdict = Verdict::NotTaken {
-                    code: "order_expired".into(),
-                    message: "결제 시간이 지나 주문이 끝났어요.".into(),
-                };
-                store::settle(&mut tx, &payment, &verdict, new_id(now)?, now).await?;
-                tx.commit().await?;
-                self.announce(order);
-                return store::get(&self.db, order).await?.ok_or(Refusal::NotFound);
-            }
-            State::Prepared => {
-                let lease = now.saturating_add(millis(self.timings.lease_of_call()));
-                let mine = store::start_confirm(&mut tx, order, payment_key, lease, now).await?;
-                tx.commit().await?;
-                if mine {
-                    let (this, key) = (Arc::clone(self), payment_key.to_owned());
-                    self.go_on(async move {
-                        this.call_confirm(order, &key, amount_krw, lease).await;
-                        drop(permit);
-                    });
-                }
+            Begun::Ours { lease } => {
+                let this = Arc::clone(self);
+                self.go_on(async move {
+                    this.call_confirm(order, &key, amount_krw, lease).await;
+                    drop(permit);
+                });
             }
         }
         let until = until.min(Instant::now() + self.timings.wait);
         loop {
             // Nothing can have come of it yet.
-            self.next_news(order, &mut settled, until).await;
-            let payment = store::get(&self.db, order).await?.ok_or(Refusal::NotFound)?;
+            let payment = match next_news(&mut news, until).await {
+                Some(told) => told,
+                None => store::get(&self.db, order).await?.ok_or(Refusal::NotFound)?,
+            };
             if !payment.state.is_open() || Instant::now() >= until {
                 return Ok(payment);
             }
@@ -317,12 +290,13 @@ impl Payments {
         part: Option<i64>,
         until: Instant,
     ) -> Result<(Payment, Option<Cancel>), Refusal> {
-        let mut settled = self.settled.subscribe();
+        let mut news = self.news.wait_for(order);
         let permit = Arc::clone(&self.calls).try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let now = (self.now)();
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin_write().await?;
         let part_text = part.map(|part| part.to_string()).unwrap_or_default();
-        store::receive(&mut tx, request_id, &["cancel", &order.to_string(), reason, &part_text], now).await?;
+        let command = Command::new(request_id, &["cancel", &order.to_string(), reason, &part_text]);
+        store::receive(&mut tx, &command, now).await?;
         let payment = store::lock(&self.db, &mut tx, order).await?.ok_or(Refusal::NotFound)?;
         let mut all = cancels::of_order_in(&mut tx, order).await?;
         let mut number = None;
@@ -370,7 +344,7 @@ impl Payments {
             Some(number) => all.iter().any(|cancel| cancel.number == number && !cancel.step.is_open()),
             None => !payment.state.is_open(),
         };
-        let (payment, all) = self.wait_for(order, &mut settled, until, done).await?;
+        let (payment, all) = self.wait_for(order, &mut news, until, done).await?;
         Ok((payment, all.into_iter().find(|cancel| Some(cancel.number) == number)))
     }
 
@@ -418,16 +392,23 @@ impl Payments {
         }
     }
 
+    /// Says that a payment changed.
     pub(crate) fn announce(&self, order: Uuid) {
-        // Nobody may be waiting.
-        let _ = self.settled.send(order);
+        self.news.announce(order);
+        self.results.send_replace(());
+    }
+
+    /// Says how a payment is now.
+    pub(crate) fn tell(&self, payment: Payment) {
+        self.news.tell(payment.order, payment);
+        self.results.send_replace(());
     }
 
     /// The payment and its cancels as soon as they are `done`, or as they stand when time is up.
     async fn wait_for(
         &self,
         order: Uuid,
-        settled: &mut broadcast::Receiver<Uuid>,
+        news: &mut Waiting<'_, Uuid, Payment>,
         until: Instant,
         done: impl Fn(&Payment, &[Cancel]) -> bool,
     ) -> Result<(Payment, Vec<Cancel>), Refusal> {
@@ -438,21 +419,14 @@ impl Payments {
             if done(&payment, &all) || Instant::now() >= until {
                 return Ok((payment, all));
             }
-            self.next_news(order, settled, until).await;
+            next_news(news, until).await;
         }
     }
+}
 
-    /// Waits until there may be news of an order.
-    async fn next_news(&self, order: Uuid, settled: &mut broadcast::Receiver<Uuid>, until: Instant) {
-        let look = (Instant::now() + LOOK_EVERY).min(until);
-        let mine = async {
-            while let Ok(other) = settled.recv().await {
-                if other == order {
-                    break;
-                }
-            }
-        };
-        // A time-out or a lagging receiver both mean: look for yourself.
-        let _ = tokio::time::timeout_at(look, mine).await;
-    }
+/// Waits until there may be news of a payment, and gives it where it was told. Else the caller looks, for another replica may
+/// have settled it.
+async fn next_news(news: &mut Waiting<'_, Uuid, Payment>, until: Instant) -> Option<Payment> {
+    let look = (Instant::now() + LOOK_EVERY).min(until);
+    tokio::time::timeout_at(look, news.changed()).await.ok().flatten()
 }

@@ -90,7 +90,7 @@ pub async fn totals(db: &Db) -> Result<(i64, i64), sqlx::Error> {
          CAST(COALESCE(SUM(CASE WHEN account = ? THEN amount ELSE 0 END), 0) AS SIGNED) AS held FROM ledger",
     )
     .bind(PROVIDER)
-    .fetch_one(&db.pool)
+    .fetch_one(db.pool())
     .await?;
     Ok((row.try_get("everything")?, row.try_get("held")?))
 }
@@ -102,7 +102,7 @@ pub async fn balances(db: &Db, at_ms: i64) -> Result<Vec<AccountBalance>, sqlx::
          GROUP BY account, currency ORDER BY account, currency",
     )
     .bind(at_ms)
-    .fetch_all(&db.pool)
+    .fetch_all(db.pool())
     .await?;
     rows.iter()
         .map(|row| {
@@ -128,7 +128,7 @@ pub async fn after(db: &Db, entry: i64, order: Option<Uuid>, limit: i64) -> Resu
     if let Some(order) = order {
         query = query.bind(order.as_bytes().to_vec());
     }
-    let rows = query.bind(limit).fetch_all(&db.pool).await?;
+    let rows = query.bind(limit).fetch_all(db.pool()).await?;
     rows.iter()
         .map(|row| {
             Ok(LedgerEntry {

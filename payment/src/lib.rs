@@ -1,6 +1,7 @@
 //! The payment service: money for orders, taken once, given back when it has to be, and never guessed about.
 //!
-//! [`state`] and [`cancels`] hold the rules, [`confirm`] the saga, [`settle`] how its outcomes are stored, [`reconcile`] what follows an unknown outcome, [`ledger`] the books,
+//! [`state`] and [`cancels`] hold the rules, [`confirm`] the saga, [`starting`] and [`settle`] how its
+//! beginnings and outcomes are stored, [`reconcile`] what follows an unknown outcome, [`ledger`] the books,
 //! [`outbox`] the results for the coordinator, [`rpc`] the contract, [`toss`] the provider. [`audit`] compares the books, each
 //! day by [`schedule`], and [`reports`] keeps what came of it;
 //! [`cases`] is what a person has to look at, [`webhooks`] what the provider tells of its own accord.
@@ -20,6 +21,7 @@ pub mod reports;
 pub mod rpc;
 pub mod schedule;
 pub mod settle;
+pub mod starting;
 pub mod state;
 pub mod store;
 pub mod taking;
@@ -65,12 +67,12 @@ pub fn install_crypto() {
 /// Opens the database the settings name and brings it up to date.
 pub async fn open_db(config: &Config) -> Result<Db, Failure> {
     let db = if let Some(url) = &config.mysql_url {
-        Db::mysql(url).await?
+        db::mysql(url).await?
     } else {
         tokio::fs::create_dir_all(&config.data).await?;
-        Db::sqlite(&config.data.join("payment.db")).await?
+        db::sqlite(&config.data.join("payment.db")).await?
     };
-    db.migrate().await?;
+    db::migrate(&db).await?;
     Ok(db)
 }
 

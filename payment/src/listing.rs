@@ -92,7 +92,7 @@ pub async fn page(db: &Db, filter: &Filter, limit: i64) -> Result<Vec<Payment>, 
     if let Some(cursor) = filter.cursor {
         query = query.bind(cursor.created_at_ms).bind(cursor.created_at_ms).bind(cursor.order.as_bytes().to_vec());
     }
-    query.bind(limit).fetch_all(&db.pool).await?.iter().map(store::read).collect()
+    query.bind(limit).fetch_all(db.pool()).await?.iter().map(store::read).collect()
 }
 
 /// The orders a person has to look at.
@@ -100,7 +100,7 @@ pub async fn with_open_case(db: &Db) -> Result<HashSet<Uuid>, sqlx::Error> {
     let rows = sqlx::query("SELECT order_id FROM cases WHERE closed_at_ms = 0 AND kind <> ? LIMIT ?")
         .bind(i64::from(CaseKind::Command as i32))
         .bind(MAX_CASES)
-        .fetch_all(&db.pool)
+        .fetch_all(db.pool())
         .await?;
     rows.iter().map(|row| store::uuid(row, "order_id")).collect()
 }

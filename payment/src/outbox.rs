@@ -81,7 +81,7 @@ pub async fn after(db: &Db, offset: i64) -> Result<Vec<PaymentResult>, sqlx::Err
     )
     .bind(offset)
     .bind(PAGE)
-    .fetch_all(&db.pool)
+    .fetch_all(db.pool())
     .await?
     .iter()
     .map(read)
@@ -90,7 +90,7 @@ pub async fn after(db: &Db, offset: i64) -> Result<Vec<PaymentResult>, sqlx::Err
 
 /// The newest offset; 0 before the first result.
 pub async fn newest(db: &Db) -> Result<i64, sqlx::Error> {
-    sqlx::query("SELECT last_offset FROM result_counter WHERE id = 1").fetch_one(&db.pool).await?.try_get(0)
+    sqlx::query("SELECT last_offset FROM result_counter WHERE id = 1").fetch_one(db.pool()).await?.try_get(0)
 }
 
 fn read(row: &AnyRow) -> Result<PaymentResult, sqlx::Error> {

@@ -9,7 +9,7 @@ pub const PAGE: i64 = 100;
 
 /// Keeps a report in the place of the day's earlier one.
 pub async fn keep(db: &Db, report: &ReconcileResponse) -> Result<(), sqlx::Error> {
-    let mut tx = db.begin().await?;
+    let mut tx = db.begin_write().await?;
     sqlx::query("DELETE FROM reconciliations WHERE day = ?").bind(report.day.as_str()).execute(&mut *tx).await?;
     sqlx::query(
         "INSERT INTO reconciliations (day, movements, settlement_rows, differences, closed, ledger_sum_krw, \
@@ -32,7 +32,7 @@ pub async fn keep(db: &Db, report: &ReconcileResponse) -> Result<(), sqlx::Error
 pub async fn compared_at(db: &Db, day: &str) -> Result<Option<i64>, sqlx::Error> {
     let row = sqlx::query("SELECT compared_at_ms FROM reconciliations WHERE day = ?")
         .bind(day)
-        .fetch_optional(&db.pool)
+        .fetch_optional(db.pool())
         .await?;
     row.map(|row| row.try_get(0)).transpose()
 }
@@ -46,7 +46,7 @@ pub async fn before(db: &Db, day: &str) -> Result<Vec<ReconcileResponse>, sqlx::
     .bind(day)
     .bind(day)
     .bind(PAGE)
-    .fetch_all(&db.pool)
+    .fetch_all(db.pool())
     .await?;
     rows.iter()
         .map(|row| {

@@ -16,7 +16,7 @@ use nugul_proto::payment::v1::{
     WatchResultsRequest,
 };
 use nugul_proto::{ERROR_CODE_KEY, ERROR_DOMAIN, TRACE_ID_KEY};
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -369,14 +369,14 @@ impl PaymentService for Rpc {
             .try_acquire_owned()
             .map_err(|_| status(Code::ResourceExhausted, "busy", "too many result streams are open"))?;
         let (payments, stop) = (Arc::clone(&self.payments), self.stop.clone());
-        let mut settled = payments.settled.subscribe();
+        let mut news = payments.results.subscribe();
         let (send, receive) = mpsc::channel(WATCH_BUFFER);
         tokio::spawn(async move {
             let _permit = permit;
             let reading = async {
                 loop {
                     match outbox::after(&payments.db, offset).await {
-                        Ok(results) if results.is_empty() => wait_for_news(&mut settled).await,
+                        Ok(results) if results.is_empty() => wait_for_news(&mut news).await,
                         Ok(results) => {
                             for result in results {
                                 offset = result.offset;
@@ -386,7 +386,7 @@ impl PaymentService for Rpc {
                             }
                         }
                         Err(error) => {
-                            let _ = send.send(Err(Refusal::Storage(error).into())).await;
+                            let _ = send.send(Err(Refusal::from(error).into())).await;
                             return;
                         }
                     }
@@ -460,7 +460,7 @@ impl PaymentService for Rpc {
         }
         match audit::reconcile(&self.payments, day).await {
             Ok(report) => Ok(Response::new(report)),
-            Err(audit::AuditError::Storage(error)) => Err(Refusal::Storage(error).into()),
+            Err(audit::AuditError::Storage(error)) => Err(Refusal::from(error).into()),
             Err(audit::AuditError::Provider(why)) => {
                 tracing::error!(why, "no settlement");
                 Err(status(Code::Unavailable, "provider_unavailable", "the provider gave no settlement"))
@@ -578,7 +578,7 @@ async fn list_payments(
         let (mut page, open) = match read.await {
             Ok(read) => read,
             Err(error) => {
-                let _ = send.send(Err(Refusal::Storage(error).into())).await;
+                let _ = send.send(Err(Refusal::from(error).into())).await;
                 return;
             }
         };
@@ -611,7 +611,7 @@ async fn list_entries(
         let entries = match ledger::after(&payments.db, after, order, wanted).await {
             Ok(entries) => entries,
             Err(error) => {
-                let _ = send.send(Err(Refusal::Storage(error).into())).await;
+                let _ = send.send(Err(Refusal::from(error).into())).await;
                 return;
             }
         };
@@ -625,7 +625,7 @@ async fn list_entries(
     }
 }
 
-async fn wait_for_news(settled: &mut broadcast::Receiver<Uuid>) {
-    // Missed announcements, a closed channel and a time-out all mean the same: look.
-    let _ = tokio::time::timeout(WATCH_EVERY, settled.recv()).await;
+async fn wait_for_news(news: &mut watch::Receiver<()>) {
+    // A closed channel and a time-out both mean: look.
+    let _ = tokio::time::timeout(WATCH_EVERY, news.changed()).await;
 }

@@ -1,4 +1,6 @@
 //! Payments as stored: reading them, preparing them, and every change of state, each one transaction.
+use std::sync::Arc;
+
 use nugul_proto::payment::v1::ResultKind;
 use sha2::{Digest, Sha256};
 use sqlx::any::AnyRow;
@@ -7,7 +9,7 @@ use uuid::Uuid;
 
 use crate::cancels::{self, Cancel, Step};
 use crate::cases;
-use crate::db::{Db, fit, is_duplicate, marks, rows};
+use crate::db::{Db, fit, is_unique_violation, marks, rows};
 use crate::ledger::{self, Booking, Moved, Movement};
 use crate::outbox::{self, NewResult};
 use crate::state::{Event, State};
@@ -16,7 +18,7 @@ use crate::state::{Event, State};
 pub const NEVER: i64 = i64::MAX;
 
 /// Why a command is refused. Nothing has changed then.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Refusal {
     /// No such payment was prepared.
     NotFound,
@@ -37,12 +39,12 @@ pub enum Refusal {
     /// Too much is under way; try again.
     Busy,
     /// The database did not do it.
-    Storage(sqlx::Error),
+    Storage(Arc<sqlx::Error>),
 }
 
 impl From<sqlx::Error> for Refusal {
     fn from(error: sqlx::Error) -> Self {
-        Self::Storage(error)
+        Self::Storage(Arc::new(error))
     }
 }
 
@@ -117,20 +119,20 @@ pub(crate) fn select(rest: &str) -> sqlx::AssertSqlSafe<String> {
 /// The payment of an order.
 pub async fn get(db: &Db, order: Uuid) -> Result<Option<Payment>, sqlx::Error> {
     let row =
-        sqlx::query(select("WHERE order_id = ?")).bind(order.as_bytes().to_vec()).fetch_optional(&db.pool).await?;
+        sqlx::query(select("WHERE order_id = ?")).bind(order.as_bytes().to_vec()).fetch_optional(db.pool()).await?;
     row.as_ref().map(read).transpose()
 }
 
 /// The payment of an order, which nobody else changes until this transaction ends.
 pub async fn lock(db: &Db, tx: &mut Transaction<'_, Any>, order: Uuid) -> Result<Option<Payment>, sqlx::Error> {
-    let text = select(&format!("WHERE order_id = ? {}", db.for_update()));
+    let text = select(&format!("WHERE order_id = ?{}", db.for_update()));
     let row = sqlx::query(text).bind(order.as_bytes().to_vec()).fetch_optional(&mut **tx).await?;
     row.as_ref().map(read).transpose()
 }
 
 /// The payments of orders, ascending, which nobody else changes until this transaction ends.
 pub async fn lock_all(db: &Db, tx: &mut Transaction<'_, Any>, orders: &[Uuid]) -> Result<Vec<Payment>, sqlx::Error> {
-    let rest = format!("WHERE order_id IN {} ORDER BY order_id {}", marks(orders.len()), db.for_update());
+    let rest = format!("WHERE order_id IN {} ORDER BY order_id{}", marks(orders.len()), db.for_update());
     let query = sqlx::query(select(&rest));
     let rows = orders.iter().fold(query, |query, order| query.bind(order.as_bytes().to_vec()));
     rows.fetch_all(&mut **tx).await?.iter().map(read).collect()
@@ -141,7 +143,7 @@ pub async fn due(db: &Db, now_ms: i64, limit: i64) -> Result<Vec<Payment>, sqlx:
     sqlx::query(select("WHERE next_check_ms <= ? ORDER BY next_check_ms LIMIT ?"))
         .bind(now_ms)
         .bind(limit)
-        .fetch_all(&db.pool)
+        .fetch_all(db.pool())
         .await?
         .iter()
         .map(read)
@@ -237,7 +239,7 @@ pub async fn note_absence(db: &Db, order: Uuid, spaced_ms: i64, now_ms: i64) -> 
     .await?;
     sqlx::query("SELECT absences FROM payments WHERE order_id = ?")
         .bind(order.as_bytes().to_vec())
-        .fetch_one(&db.pool)
+        .fetch_one(db.pool())
         .await?
         .try_get(0)
 }
@@ -270,29 +272,41 @@ pub async fn forget_requests(db: &Db, before_ms: i64) -> Result<u64, sqlx::Error
 }
 
 /// A command as it is remembered: digests of its id and of its body.
-fn digests(id: &str, body: &[&str]) -> (Vec<u8>, Vec<u8>) {
-    let mut digest = Sha256::new();
-    for part in body {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part.as_bytes());
+#[derive(Clone, Debug)]
+pub struct Command {
+    id: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Command {
+    /// The command with this id and these parts.
+    pub fn new(id: &str, body: &[&str]) -> Self {
+        let mut digest = Sha256::new();
+        for part in body {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part.as_bytes());
+        }
+        Self { id: Sha256::digest(id.as_bytes()).to_vec(), body: digest.finalize().to_vec() }
     }
-    (Sha256::digest(id.as_bytes()).to_vec(), digest.finalize().to_vec())
+}
+
+/// Remembers new commands. False where one of them came before: roll back.
+pub async fn receive_all(tx: &mut Transaction<'_, Any>, all: &[Command], now_ms: i64) -> Result<bool, sqlx::Error> {
+    let text = format!("INSERT INTO inbox (request_digest, body_digest, received_at_ms) VALUES {}", rows(all.len(), 3));
+    let query = sqlx::query(sqlx::AssertSqlSafe(text));
+    let query = all.iter().fold(query, |query, one| query.bind(one.id.clone()).bind(one.body.clone()).bind(now_ms));
+    match query.execute(&mut **tx).await {
+        Err(error) if is_unique_violation(&error) => Ok(false),
+        done => done.map(|_| true),
+    }
 }
 
 /// Stores new payments, each with the command that it came with. False where a payment or a command was there before: roll
 /// back.
 pub async fn prepare_all(tx: &mut Transaction<'_, Any>, all: &[Prepare], now_ms: i64) -> Result<bool, sqlx::Error> {
-    let text = format!("INSERT INTO inbox (request_digest, body_digest, received_at_ms) VALUES {}", rows(all.len(), 3));
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
-    for one in all {
-        let (id, body) = one.digests();
-        query = query.bind(id).bind(body).bind(now_ms);
-    }
-    match query.execute(&mut **tx).await {
-        Ok(_) => insert(tx, &all.iter().map(|one| &one.new).collect::<Vec<_>>()).await,
-        Err(error) if is_duplicate(&error) => Ok(false),
-        Err(error) => Err(error),
-    }
+    let commands: Vec<_> = all.iter().map(Prepare::command).collect();
+    Ok(receive_all(tx, &commands, now_ms).await?
+        && insert(tx, &all.iter().map(|one| &one.new).collect::<Vec<_>>()).await?)
 }
 
 /// Stores new payments. False where one was there before.
@@ -322,7 +336,7 @@ async fn insert(tx: &mut Transaction<'_, Any>, all: &[&Payment]) -> Result<bool,
             .bind(new.created_at_ms);
     }
     match query.execute(&mut **tx).await {
-        Err(error) if is_duplicate(&error) => Ok(false),
+        Err(error) if is_unique_violation(&error) => Ok(false),
         done => done.map(|_| true),
     }
 }
@@ -337,42 +351,27 @@ pub struct Prepare {
 }
 
 impl Prepare {
-    fn digests(&self) -> (Vec<u8>, Vec<u8>) {
+    fn command(&self) -> Command {
         let Payment { order, user, amount_krw, order_name, expires_at_ms, .. } = &self.new;
         let (order, user) = (order.to_string(), user.to_string());
         let (amount, expires) = (amount_krw.to_string(), expires_at_ms.to_string());
-        digests(&self.request_id, &["prepare", &order, &user, &amount, order_name, &expires])
+        Command::new(&self.request_id, &["prepare", &order, &user, &amount, order_name, &expires])
     }
 }
 
 /// Remembers a command. The same id with the same body passes, and false says that it came before; with another it is refused.
-pub async fn receive(tx: &mut Transaction<'_, Any>, id: &str, body: &[&str], now_ms: i64) -> Result<bool, Refusal> {
-    remember(tx, digests(id, body), now_ms).await
-}
-
-async fn remember(tx: &mut Transaction<'_, Any>, (id, body): (Vec<u8>, Vec<u8>), now_ms: i64) -> Result<bool, Refusal> {
-    let done = sqlx::query("INSERT INTO inbox (request_digest, body_digest, received_at_ms) VALUES (?, ?, ?)")
-        .bind(id.clone())
-        .bind(body.clone())
-        .bind(now_ms)
-        .execute(&mut **tx)
-        .await;
-    match done {
-        Ok(_) => Ok(true),
-        Err(error) if is_duplicate(&error) => {
-            let row = sqlx::query("SELECT body_digest FROM inbox WHERE request_digest = ?")
-                .bind(id)
-                .fetch_one(&mut **tx)
-                .await?;
-            if row.try_get::<Vec<u8>, _>(0)? == body { Ok(false) } else { Err(Refusal::RequestIdReused) }
-        }
-        Err(error) => Err(error.into()),
+pub async fn receive(tx: &mut Transaction<'_, Any>, command: &Command, now_ms: i64) -> Result<bool, Refusal> {
+    if receive_all(tx, std::slice::from_ref(command), now_ms).await? {
+        return Ok(true);
     }
+    let known = sqlx::query("SELECT body_digest FROM inbox WHERE request_digest = ?").bind(command.id.clone());
+    let body: Vec<u8> = known.fetch_one(&mut **tx).await?.try_get(0)?;
+    if body == command.body { Ok(false) } else { Err(Refusal::RequestIdReused) }
 }
 
 /// Stores a new payment, or finds it stored with the same amount and buyer.
 pub async fn prepare(db: &Db, tx: &mut Transaction<'_, Any>, one: &Prepare, now_ms: i64) -> Result<State, Refusal> {
-    remember(tx, one.digests(), now_ms).await?;
+    receive(tx, &one.command(), now_ms).await?;
     if insert(tx, &[&one.new]).await? {
         return Ok(State::Prepared);
     }
@@ -384,29 +383,26 @@ pub async fn prepare(db: &Db, tx: &mut Transaction<'_, Any>, one: &Prepare, now_
     }
 }
 
-/// Prepared → Confirming. False when it was not prepared any more.
-pub async fn start_confirm(
+/// Prepared → Confirming, of different orders, each with the provider's name of its payment. False when one of them was not
+/// prepared any more: roll back.
+pub async fn start_confirms(
     tx: &mut Transaction<'_, Any>,
-    order: Uuid,
-    payment_key: &str,
+    keys: &[(Uuid, &str)],
     lease_until_ms: i64,
     now_ms: i64,
 ) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(
-        "UPDATE payments SET state = ?, payment_key = ?, asked_at_ms = ?, attempts = 0, next_check_ms = ?, \
-         lease_until_ms = ?, look_wanted_ms = 0, updated_at_ms = ? WHERE order_id = ? AND state = ?",
-    )
-    .bind(State::Confirming as i64)
-    .bind(payment_key)
-    .bind(now_ms)
-    .bind(lease_until_ms)
-    .bind(lease_until_ms)
-    .bind(now_ms)
-    .bind(order.as_bytes().to_vec())
-    .bind(State::Prepared as i64)
-    .execute(&mut **tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    let text = format!(
+        "UPDATE payments SET state = ?, payment_key = CASE order_id{} END, asked_at_ms = ?, attempts = 0, \
+         next_check_ms = ?, lease_until_ms = ?, look_wanted_ms = 0, updated_at_ms = ? WHERE state = ? AND order_id IN {}",
+        " WHEN ? THEN ?".repeat(keys.len()),
+        marks(keys.len())
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(State::Confirming as i64);
+    let query =
+        keys.iter().fold(query, |query, (order, key)| query.bind(order.as_bytes().to_vec()).bind((*key).to_owned()));
+    let query = query.bind(now_ms).bind(lease_until_ms).bind(lease_until_ms).bind(now_ms).bind(State::Prepared as i64);
+    let query = keys.iter().fold(query, |query, (order, _)| query.bind(order.as_bytes().to_vec()));
+    Ok(query.execute(&mut **tx).await?.rows_affected() == keys.len() as u64)
 }
 
 /// Approved → Refunding, by the payment's first waiting cancel, which is given back. Nothing when none waits.
@@ -585,7 +581,7 @@ fn refund_of<'a>(cancel: &'a Cancel, left_krw: i64, new: NewResult<'a>) -> NewRe
 pub async fn count(db: &Db, state: State) -> Result<i64, sqlx::Error> {
     sqlx::query("SELECT COUNT(*) FROM payments WHERE state = ?")
         .bind(state as i64)
-        .fetch_one(&db.pool)
+        .fetch_one(db.pool())
         .await?
         .try_get(0)
 }

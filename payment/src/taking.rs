@@ -8,25 +8,25 @@ use crate::db::{Db, marks};
 use crate::ledger::{self, Booking, Moved, Movement};
 use crate::outbox::{self, NewResult};
 use crate::state::{Event, State};
-use crate::store::{self, NEVER, Refusal};
+use crate::store::{self, NEVER, Payment, Refusal};
 use nugul_proto::payment::v1::ResultKind;
 
-/// Stores that money was taken for different orders, each with when, if the provider said so. False where one of them does not
-/// wait for that, or has a cancel that waits for it: roll back.
+/// Stores that money was taken for different orders, each with when, if the provider said so. Gives the payments as they are
+/// then; nothing where one of them does not wait for that, or has a cancel that waits for it: roll back.
 pub async fn take_all(
     db: &Db,
     tx: &mut Transaction<'_, Any>,
     taken: &[(Uuid, Option<i64>)],
     now_ms: i64,
-) -> Result<bool, Refusal> {
+) -> Result<Option<Vec<Payment>>, Refusal> {
     let mut orders: Vec<_> = taken.iter().map(|(order, _)| *order).collect();
     // The order of locks: payments ascending, then the counters, as in every other transaction.
     orders.sort_unstable();
-    let payments = store::lock_all(db, tx, &orders).await?;
+    let mut payments = store::lock_all(db, tx, &orders).await?;
     let next = State::Confirming.after(Event::Taken).ok_or(Refusal::Busy)?;
     let all_wait = payments.len() == orders.len() && payments.iter().all(|p| p.state == State::Confirming);
     if !all_wait || any_cancel(tx, &orders).await? {
-        return Ok(false);
+        return Ok(None);
     }
     let text = format!(
         "UPDATE payments SET state = ?, left_krw = amount_krw, code = '', message = '', next_check_ms = ?, \
@@ -58,7 +58,12 @@ pub async fn take_all(
     ledger::book(tx, &bookings, now_ms).await?;
     outbox::append(tx, &results).await?;
     cases::close_outcomes(tx, &orders, now_ms).await?;
-    Ok(true)
+    for payment in &mut payments {
+        (payment.state, payment.left_krw) = (next, payment.amount_krw);
+        (payment.code, payment.message) = (String::new(), String::new());
+        (payment.next_check_ms, payment.updated_at_ms) = (NEVER, now_ms);
+    }
+    Ok(Some(payments))
 }
 
 async fn any_cancel(tx: &mut Transaction<'_, Any>, orders: &[Uuid]) -> Result<bool, sqlx::Error> {

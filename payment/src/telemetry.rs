@@ -24,7 +24,7 @@ pub fn router(payments: Arc<Payments>) -> Router {
 }
 
 async fn ready(Shared(payments): Shared<Arc<Payments>>) -> Response {
-    if payments.db.is_alive().await {
+    if payments.db.ping().await.is_ok() {
         "ok".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "database").into_response()

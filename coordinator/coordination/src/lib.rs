@@ -117,6 +117,24 @@ impl Seats {
         performance: PerformanceId,
         request: HoldRequest,
     ) -> Result<Result<Hold, HoldRefusal>, Error> {
+        self.hold_expecting(performance, request, true).await
+    }
+
+    /// The same for seats that are probably taken: in Redis a refusal costs less then, and a success more.
+    pub async fn hold_doubtful(
+        &self,
+        performance: PerformanceId,
+        request: HoldRequest,
+    ) -> Result<Result<Hold, HoldRefusal>, Error> {
+        self.hold_expecting(performance, request, false).await
+    }
+
+    async fn hold_expecting(
+        &self,
+        performance: PerformanceId,
+        request: HoldRequest,
+        success: bool,
+    ) -> Result<Result<Hold, HoldRefusal>, Error> {
         nugul_points::point("seats.hold").await;
         match self {
             Self::Memory(m) if planted(Planted::AnnounceApart) => {
@@ -126,7 +144,7 @@ impl Seats {
                 Ok(held)
             }
             Self::Memory(m) => m.hold(performance, request),
-            Self::Redis(r) => r.hold(performance, request).await,
+            Self::Redis(r) => r.hold(performance, request, !success).await,
         }
     }
 

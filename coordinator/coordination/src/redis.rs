@@ -228,6 +228,7 @@ impl RedisSeats {
         &self,
         performance: PerformanceId,
         request: HoldRequest,
+        is_doubtful: bool,
     ) -> Result<Result<Hold, HoldRefusal>, Error> {
         let mut script = self.script(&self.scripts.hold, performance);
         script
@@ -238,22 +239,26 @@ impl RedisSeats {
             .arg(request.ttl_ms)
             .arg(request.limit)
             .arg(commas(&request.seats));
-        // The pointer is in another slot, so not in the script; both are sent at once, so a hold is one round trip.
+        // The pointer is in another slot, so not in the script; both are sent at once, so a hold is one round trip. Where it is
+        // doubtful, the pointer would most likely have to be taken back.
         let ttl = pointer_ttl(request.ttl_ms);
-        let (answer, pointed) = tokio::join!(self.run(&script), self.point(request.id, performance, ttl));
+        let point = async { if is_doubtful { Ok(()) } else { self.point(request.id, performance, ttl).await } };
+        let (answer, pointed) = tokio::join!(self.run(&script), point);
         let answer = answer?;
         let hold = match texts(&answer).as_slice() {
             ["ok", text] => hold(text)?,
             other => {
                 let refusal = refused(other).ok_or_else(|| nonsense(&answer))??;
-                // Waited for, because the id may be asked with again. Should it be lost, the pointer ends by itself.
-                let _ = self.point(request.id, performance, AT_ONCE_MS).await;
+                if !is_doubtful {
+                    // Waited for, because the id may be asked with again. Should it be lost, the pointer ends by itself.
+                    let _ = self.point(request.id, performance, AT_ONCE_MS).await;
+                }
                 return Ok(Err(refusal));
             }
         };
         pointed?;
-        if hold.id != request.id {
-            // The answer this key got before: its pointer may have been lost.
+        if is_doubtful || hold.id != request.id {
+            // Not written yet; or this is the answer the key got before, and its pointer may have been lost.
             self.point(hold.id, performance, ttl).await?;
         }
         self.look_after(performance, Duration::from_millis(u64::try_from(request.ttl_ms).unwrap_or_default()));

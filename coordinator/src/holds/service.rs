@@ -16,7 +16,7 @@ use crate::{
     catalogue::{service::performance, store::PerformanceInfo},
     error::ApiError,
     overload,
-    seats::{current, recent},
+    seats::{current, recent, was_taken},
 };
 
 /// Tries at finding adjacent seats while others take them.
@@ -187,7 +187,12 @@ async fn try_take(
 ) -> Result<seat_book::Hold, ApiError> {
     let id = info.summary.id;
     let seats = request.seats.clone();
-    match crate::on_seats!(app, id, app.seats.hold(id, request.clone()))? {
+    let held = if was_taken(app, id, &seats) {
+        crate::on_seats!(app, id, app.seats.hold_doubtful(id, request.clone()))?
+    } else {
+        crate::on_seats!(app, id, app.seats.hold(id, request.clone()))?
+    };
+    match held {
         Ok(hold) => Ok(hold),
         Err(seat_book::HoldRefusal::NoSuchSeat) if seats.is_empty() => Err(Code::NoAdjacentSeats.into()),
         Err(refusal) => Err(refused(app, info, &seats, refusal).await),

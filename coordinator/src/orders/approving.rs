@@ -2,7 +2,10 @@
 
 use nugul_domain::{OrderId, SeatIndex, SeatState, TicketId, order::OrderState};
 
-use super::{service::settle, store};
+use super::{
+    service::settle,
+    store::{self, Line, StoredOrder},
+};
 use crate::{
     app::Parts,
     db::Tx,
@@ -10,9 +13,29 @@ use crate::{
     outbox::{self, New, Owed},
 };
 
-/// Applies approvals of different orders in the caller's transaction, and gives the messages to be handed over after its
-/// commit. Nothing where one of the orders is not waiting for that: roll back, and apply them one by one.
-pub async fn approve_all(app: &Parts, tx: &mut Tx, ids: &[OrderId]) -> Result<Option<Vec<Owed>>, ApiError> {
+/// An order as it was committed, so that who is told of it need not look.
+#[derive(Debug)]
+pub struct Committed {
+    /// The order.
+    pub order: StoredOrder,
+    /// Its seats, ascending.
+    pub lines: Vec<Line>,
+    /// Its tickets, by seat.
+    pub tickets: Vec<TicketId>,
+}
+
+/// What is to be told when the transaction has committed.
+#[derive(Debug)]
+pub struct Approved {
+    /// Messages to be handed over.
+    pub owed: Vec<Owed>,
+    /// The orders as they are then.
+    pub orders: Vec<Committed>,
+}
+
+/// Applies approvals of different orders in the caller's transaction. Nothing where one of the orders is not waiting for that:
+/// roll back, and apply them one by one.
+pub async fn approve_all(app: &Parts, tx: &mut Tx, ids: &[OrderId]) -> Result<Option<Approved>, ApiError> {
     let mut ids = ids.to_vec();
     // The order of locks.
     ids.sort_unstable();
@@ -35,5 +58,10 @@ pub async fn approve_all(app: &Parts, tx: &mut Tx, ids: &[OrderId]) -> Result<Op
         let message = settle(order, seats, SeatState::Sold);
         New { in_order_of: order.hold.to_bytes(), place: 1, is_next: true, message }
     });
-    outbox::put_all(app, tx, &sold.collect::<Vec<_>>()).await.map(Some)
+    let owed = outbox::put_all(app, tx, &sold.collect::<Vec<_>>()).await?;
+    let orders = orders.into_iter().zip(of_each).map(|(order, lines)| {
+        let (lines, tickets) = lines.into_iter().unzip();
+        Committed { order: StoredOrder { state: OrderState::Paid, ..order }, lines, tickets }
+    });
+    Ok(Some(Approved { owed, orders: orders.collect() }))
 }

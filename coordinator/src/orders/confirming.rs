@@ -1,11 +1,12 @@
 //! Confirmations as stored: those of a performance that wait for their turn share a transaction.
 
+use nugul_batch::all_or_each;
 use nugul_domain::OrderId;
 
 use super::store::{self, StoredOrder};
 use crate::{
     app::App,
-    batches::{all_or_each, not_done},
+    batches::{not_done, stored},
     error::ApiError,
     idempotency::{self, Answer},
     messages::Message,
@@ -27,7 +28,11 @@ pub struct Confirm {
 /// pending any more, or the key was used before; nothing is stored then.
 pub async fn store_confirm(app: &App, order: &StoredOrder, confirm: Confirm) -> Result<bool, ApiError> {
     let gate = app.gates.gate(order.performance);
-    let store = |some| all_or_each(app, some, |app, some| Box::pin(store_all(app, some)));
+    let store = |some| {
+        all_or_each(app, some, |app, some: &[_]| {
+            Box::pin(async move { stored(some.len(), store_all(app, some).await) })
+        })
+    };
     gate.batches.confirming.join(confirm, store).await.map_err(not_done)?
 }
 

@@ -1,6 +1,7 @@
 //! New orders as stored: those of a performance that wait for their turn share a transaction.
 
 use nugul_api::Code;
+use nugul_batch::all_or_each;
 use nugul_domain::{SeatIndex, SeatState, TicketId, order::OrderState};
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
-    batches::{all_or_each, not_done},
+    batches::{not_done, stored},
     catalogue::{self, store::PerformanceInfo},
     error::ApiError,
     idempotency::{self, Answer},
@@ -37,7 +38,11 @@ pub struct NewOrder {
 /// with the same key or for the same hold was first.
 pub async fn store_new(app: &App, info: &PerformanceInfo, new: NewOrder) -> Result<bool, ApiError> {
     let gate = app.gates.gate(new.order.performance);
-    let store = |some| all_or_each((app, info), some, |(app, info), some| Box::pin(store_all(app, info, some)));
+    let store = |some| {
+        all_or_each((app, info), some, |(app, info), some: &[_]| {
+            Box::pin(async move { stored(some.len(), store_all(app, info, some).await) })
+        })
+    };
     gate.batches.making.join(new, store).await.map_err(not_done)?
 }
 

@@ -1,6 +1,6 @@
 //! The booking saga's coordinator side: order, pay, ticket, or give the seats back.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -17,8 +17,11 @@ use nugul_domain::{
     payment_key::is_payment_key,
     seat_book::HoldGone,
 };
+use nugul_program::Waiting;
+use tokio::time::Instant;
 
 use super::{
+    approving::Committed,
     confirming::{self, Confirm},
     limits,
     making::{self, NewOrder},
@@ -53,11 +56,13 @@ const ORDER_NAME_CHARS_MAX: usize = 100;
 /// finishes the work, or the comparison of live seats with SQL gives them back.
 pub async fn create(app: &App, auth: &Auth, hold_id: HoldId, key: &str, digest: &str) -> Result<Response, ApiError> {
     let key = Key { scope: auth.scope(), key, digest };
-    if let Some(response) = idempotency::replay(&app.db, key.scope, key.key, key.digest).await? {
+    let found = app.seats.find_hold(hold_id).await?.filter(|(_, h)| h.user == auth.user());
+    // A key whose order was made of a hold finds no hold, or one that is an order. Another key's answer is met in SQL.
+    let is_new = found.as_ref().is_some_and(|(_, hold)| hold.order_id().is_none());
+    if !is_new && let Some(response) = idempotency::replay(&app.db, key.scope, key.key, key.digest).await? {
         return Ok(response);
     }
-    let found = app.seats.find_hold(hold_id).await?;
-    let Some((performance_id, found)) = found.filter(|(_, h)| h.user == auth.user()) else {
+    let Some((performance_id, found)) = found else {
         return existing(app, auth, hold_id, &key).await;
     };
     // Before the hold becomes an order in the live state: who is refused here still has a hold, which ends by itself.
@@ -145,10 +150,6 @@ pub fn account_of(info: &PerformanceInfo, user: UserId) -> limits::Account {
 
 /// The buyer came back from Toss: asks the payment service to take the money and waits a while for the outcome.
 pub async fn confirm(app: &App, auth: &Auth, id: OrderId, write: Write<ConfirmOrder>) -> Result<Response, ApiError> {
-    if let Some(response) = idempotency::replay(&app.db, auth.scope(), &write.key, &write.digest).await? {
-        drop(response);
-        return outcome(app, id).await;
-    }
     let body = write.body;
     if !is_payment_key(&body.payment_key) {
         return Err(ApiError::field("/payment_key", ("결제 키가 올바르지 않아요.", "This is not a payment key.")));
@@ -165,8 +166,9 @@ pub async fn confirm(app: &App, auth: &Auth, id: OrderId, write: Write<ConfirmOr
     if order.state == OrderState::Pending {
         let message = Message::Confirm { payment_key: body.payment_key, amount_krw: order.total };
         let confirm = Confirm { id, message, answer: Answer::to(&key, StatusCode::OK, &())? };
+        let news = app.news.wait_for(id);
         if confirming::store_confirm(app, &order, confirm).await? {
-            return outcome(app, id).await;
+            return decided(app, id, news).await;
         }
     }
     // The order is further on, or a request beside this one was first: then its outcome is the answer.
@@ -183,17 +185,29 @@ pub async fn confirm(app: &App, auth: &Auth, id: OrderId, write: Write<ConfirmOr
     outcome(app, id).await
 }
 
-/// The order once its payment is decided, or as it stands when the wait is over.
+/// The order, at once if its payment is decided.
 async fn outcome(app: &App, id: OrderId) -> Result<Response, ApiError> {
-    let mut news = app.news.wait_for(id);
-    let deadline = tokio::time::Instant::now() + app.world.outcome_wait;
+    let news = app.news.wait_for(id);
+    let order = store::find(&app.db, id).await?.ok_or(Code::NotFound)?;
+    if order.state == OrderState::Confirming {
+        return decided(app, id, news).await;
+    }
+    Ok(Json(to_api(app, &order).await?).into_response())
+}
+
+/// The order as soon as there is news that its payment is decided, or as it stands when the wait is over.
+async fn decided(app: &App, id: OrderId, mut news: Waiting<'_, OrderId, Arc<Committed>>) -> Result<Response, ApiError> {
+    let deadline = Instant::now() + app.world.outcome_wait;
     loop {
+        let look = deadline.min(Instant::now() + OUTCOME_LOOK);
+        if let Ok(Some(told)) = tokio::time::timeout_at(look, news.changed()).await {
+            let answer = to_api_with(app, &told.order, &told.lines, told.tickets.clone()).await?;
+            return Ok(Json(answer).into_response());
+        }
         let order = store::find(&app.db, id).await?.ok_or(Code::NotFound)?;
-        if order.state != OrderState::Confirming || tokio::time::Instant::now() >= deadline {
+        if order.state != OrderState::Confirming || Instant::now() >= deadline {
             return Ok(Json(to_api(app, &order).await?).into_response());
         }
-        // Either way it is looked at again.
-        let _ = tokio::time::timeout(OUTCOME_LOOK, news.changed()).await;
     }
 }
 

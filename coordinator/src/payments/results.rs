@@ -1,6 +1,6 @@
 //! The payment service's results: a stream resumed by offset, each result applied once in the transaction of its effect.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use nugul_api::Code;
@@ -70,9 +70,6 @@ pub async fn watch_once(app: &App) -> Result<(), String> {
                 }
             }
             app.outbox.filled.notify_one();
-            for order in batch.iter().filter_map(|r| r.order_id.parse().ok()) {
-                app.news.announce(order);
-            }
         }
         if let Some(last) = good.last()
             && let Err(status) = app.payments.acknowledge(last.offset).await
@@ -120,6 +117,7 @@ async fn apply(app: &App, results: &[PaymentResult]) -> Result<(), ApiError> {
         apply_one(app, &mut tx, result).await?;
     }
     tx.commit().await?;
+    announce(app, results);
     Ok(())
 }
 
@@ -136,10 +134,20 @@ async fn approve(app: &App, results: &[PaymentResult]) -> Result<bool, ApiError>
     if !move_on(&mut tx, (first.offset, last.offset)).await? {
         return Ok(false);
     }
-    let Some(owed) = approve_all(app, &mut tx, &orders).await? else { return Ok(false) };
+    let Some(approved) = approve_all(app, &mut tx, &orders).await? else { return Ok(false) };
     tx.commit().await?;
-    app.outbox.hand_over(owed);
+    app.outbox.hand_over(approved.owed);
+    for committed in approved.orders {
+        app.news.tell(committed.order.id, Arc::new(committed));
+    }
     Ok(true)
+}
+
+/// Tells those who wait for these orders.
+fn announce(app: &App, results: &[PaymentResult]) {
+    for order in results.iter().filter_map(|r| r.order_id.parse().ok()) {
+        app.news.announce(order);
+    }
 }
 
 /// Applies one result. One that cannot be applied however often it is tried is put aside, and those after it go on. An error
@@ -161,6 +169,7 @@ async fn apply_or_park(app: &App, result: &PaymentResult) -> Result<(), ApiError
         parked::park(app, &mut tx, Source::Results, &result.offset.to_string(), &about, &reason).await?;
     }
     tx.commit().await?;
+    announce(app, std::slice::from_ref(result));
     Ok(())
 }
 

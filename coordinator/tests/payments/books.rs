@@ -120,8 +120,8 @@ impl Drop for Shop {
 impl Shop {
     async fn open() -> Self {
         let folder = World::new_folder();
-        let db = Db::sqlite(&folder.join("payment.db")).await.unwrap();
-        db.migrate().await.unwrap();
+        let db = nugul_payment::db::sqlite(&folder.join("payment.db")).await.unwrap();
+        nugul_payment::db::migrate(&db).await.unwrap();
         let settlement = Mutex::new(Settlement::Right);
         let provider = Arc::new(Provider { taken: Mutex::default(), settlement });
         // A confirmation whose answer is lost is not waited for.

@@ -20,7 +20,6 @@ use nugul_coordinator::{
     app::{App, Outer, Parts, World as Outside, fill_random},
     catalogue::CatalogueFile,
     config::Config,
-    db::Db,
     http,
     keys::Keys,
     payments::PaymentClient,
@@ -92,7 +91,7 @@ impl World {
         let (stop, stopping) = watch::channel(false);
         let outer = Outer {
             world: Outside { clock: now.clone(), random: Box::new(fill_random), outcome_wait: Duration::ZERO },
-            db: Db::open(None, &folder).await.unwrap(),
+            db: nugul_coordinator::db::open(None, &folder).await.unwrap(),
             seats: Seats::memory(now),
             rankings: Rankings::memory(),
             payments,

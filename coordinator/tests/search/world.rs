@@ -25,7 +25,6 @@ use nugul_coordinator::{
     app::{self, App, Outer, Parts, World},
     catalogue::{CatalogueFile, index, words::Known},
     config::Config,
-    db::Db,
     http,
     keys::Keys,
     payments::PaymentClient,
@@ -78,7 +77,7 @@ impl Coordinator {
         let config = config.unwrap();
         let forward = Arc::new(AtomicI64::new(0));
         let (stop, stopping) = watch::channel(false);
-        let db = Db::open(None, &folder).await.unwrap();
+        let db = nugul_coordinator::db::open(None, &folder).await.unwrap();
         let words = Arc::new(Known::read(config.search_words.as_deref()).unwrap());
         let keys = Keys::load(&folder.join("key.pem")).unwrap();
         let clock = {

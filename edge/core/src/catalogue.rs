@@ -31,6 +31,8 @@ const LOOK_EVERY_MS: u64 = 25;
 const OPENING_MAX: usize = 100;
 /// How long an answer keeps its tag, in milliseconds.
 const ETAG_MS: i64 = 60_000;
+/// How often an index is asked for that was replaced meanwhile.
+const FETCH_TRIES: usize = 3;
 /// The indexes of all regions.
 #[derive(Default)]
 pub(crate) struct Catalogue(RefCell<State>);
@@ -136,19 +138,28 @@ async fn load<H: Host>(ctx: &Ctx<'_, H>) {
     state.joined = Some(Rc::new(joined));
 }
 
+/// A newer index, if there is one. The one that is named may be replaced before it is asked for: then by the next.
 async fn fetch<H: Host>(ctx: &Ctx<'_, H>, region: u8, known: Option<&str>) -> Option<Index> {
+    for _ in 0..FETCH_TRIES {
+        let version = newest(ctx, region).await?;
+        if known == Some(version.as_str()) {
+            return None;
+        }
+        let target = format!("/api/v1/catalogue/{version}");
+        let answer = ctx.ask(Some(region), Method::Get, &target, Vec::new(), Vec::new()).await.ok()?;
+        if answer.status == 200 {
+            return Index::open(answer.body.collect(MAX_INDEX_BYTES).await.ok()?).ok();
+        }
+    }
+    None
+}
+
+/// The name of a region's index.
+async fn newest<H: Host>(ctx: &Ctx<'_, H>, region: u8) -> Option<String> {
     let answer = ctx.ask(Some(region), Method::Get, "/api/v1/catalogue", Vec::new(), Vec::new()).await.ok()?;
     let body = answer.body.collect(ANSWER_BYTES_MAX).await.ok()?;
     let version = serde_json::from_slice::<CatalogueVersion>(&body).ok()?.version;
-    if known == Some(version.as_str()) || !version.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        return None;
-    }
-    let target = format!("/api/v1/catalogue/{version}");
-    let answer = ctx.ask(Some(region), Method::Get, &target, Vec::new(), Vec::new()).await.ok()?;
-    if answer.status != 200 {
-        return None;
-    }
-    Index::open(answer.body.collect(MAX_INDEX_BYTES).await.ok()?).ok()
+    version.bytes().all(|b| b.is_ascii_alphanumeric()).then_some(version)
 }
 
 #[derive(Serialize)]

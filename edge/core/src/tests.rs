@@ -367,6 +367,21 @@ fn the_first_page_tells_what_is_on_sale_from_what_opens_later() {
 }
 
 #[test]
+fn an_index_that_is_replaced_before_it_is_fetched_is_not_missed() {
+    let fake = Fake::new();
+    let asked = Rc::new(RefCell::new(0));
+    let (newer, counted) = (nugul_catalog::version(&index("레미제라블")), Rc::clone(&asked));
+    fake.on("GET", "/api/v1/catalogue", move |_| {
+        *counted.borrow_mut() += 1;
+        let is_first = *counted.borrow() == 1;
+        json_answer(&json!({ "version": if is_first { "replaced" } else { newer.as_str() } }))
+    });
+    fake.on("GET", "/api/v1/catalogue/replaced", |_| problem(Code::NotFound));
+    assert!(text(fake.get("/api/v1/events", &[])).contains("레미제라블"));
+    assert!(*asked.borrow() >= 2);
+}
+
+#[test]
 fn an_older_index_serves_while_a_newer_one_loads_and_while_the_coordinator_is_away() {
     let fake = Fake::new();
     fake.get("/api/v1/events", &[]);

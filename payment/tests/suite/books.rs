@@ -233,7 +233,7 @@ async fn a_broken_ledger_is_found() {
             order.simple()
         ),
     ] {
-        sqlx::query(sqlx::AssertSqlSafe(text)).execute(&db.pool).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(text)).execute(db.pool()).await.unwrap();
     }
     db.close().await;
     let report = compare(&world).await;
@@ -266,7 +266,7 @@ async fn a_payment_without_a_ledger_and_currencies_that_make_up_for_one_another_
             booked.simple()
         ),
     ] {
-        sqlx::query(sqlx::AssertSqlSafe(text)).execute(&db.pool).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(text)).execute(db.pool()).await.unwrap();
     }
     db.close().await;
     assert_eq!(compare(&world).await.ledger_sum_krw, 5);

@@ -218,11 +218,11 @@ async fn killed_at_every_step() {
         let (db, now) = (world.db().await, now_ms());
         // Another replica's lease is respected on MySQL; with SQLite there is no other replica.
         let lease = now + if world.scratch.mysql_url.is_some() { 100 } else { 3_600_000 };
-        let mut tx = db.begin().await.unwrap();
+        let mut tx = db.begin_write().await.unwrap();
         match crash {
             Crash::Prepared => {}
             Crash::BeforeConfirm | Crash::AfterConfirm => {
-                assert!(store::start_confirm(&mut tx, order, &key, lease, now).await.unwrap());
+                assert!(store::start_confirms(&mut tx, &[(order, &key)], lease, now).await.unwrap());
             }
             Crash::BeforeCancel | Crash::AfterCancel => {
                 let payment = store::lock(&db, &mut tx, order).await.unwrap().unwrap();

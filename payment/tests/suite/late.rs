@@ -86,12 +86,12 @@ impl PaymentGateway for Late {
 async fn what_is_learnt_days_later_is_no_difference() {
     let scratch = Scratch::new().await;
     let db = scratch.db().await;
-    db.migrate().await.unwrap();
+    nugul_payment::db::migrate(&db).await.unwrap();
     let order = random_id();
     let taken_at_ms = now_ms() - 5 * DAY_MS;
-    let mut tx = db.begin().await.unwrap();
+    let mut tx = db.begin_write().await.unwrap();
     store::prepare(&db, &mut tx, &new_payment(order, AMOUNT, taken_at_ms), 1).await.unwrap();
-    assert!(store::start_confirm(&mut tx, order, "k", taken_at_ms, taken_at_ms).await.unwrap());
+    assert!(store::start_confirms(&mut tx, &[(order, "k")], taken_at_ms, taken_at_ms).await.unwrap());
     tx.commit().await.unwrap();
     let payments = Payments::new(db.clone(), Arc::new(Late { order, taken_at_ms }), now_ms, Timings::default());
     reconcile::once(&payments, &CancellationToken::new()).await.unwrap();
@@ -113,7 +113,7 @@ async fn what_is_learnt_days_later_is_no_difference() {
     };
     assert!(cases::open(&db, &case, now_ms()).await.unwrap());
     for text in ["DELETE FROM reconciliations WHERE 1 = 1", "DELETE FROM ledger_checked_sums WHERE 1 = 1"] {
-        sqlx::query(text).execute(&db.pool).await.unwrap();
+        sqlx::query(text).execute(db.pool()).await.unwrap();
     }
     assert_eq!(schedule::once(&payments).await.unwrap(), 2);
     assert_eq!(cases::count_open(&db, CaseKind::Difference).await.unwrap(), 0);

@@ -15,9 +15,9 @@ const CASES: u32 = 64;
 /// Takes the money and gives back what may be given back of `parts`; `None` asks for all that is left. Gives what is left.
 async fn live(db: &Db, amount: i64, parts: &[Option<i64>]) -> Result<i64, TestCaseError> {
     let order = random_id();
-    let mut tx = db.begin().await.unwrap();
+    let mut tx = db.begin_write().await.unwrap();
     store::prepare(db, &mut tx, &new_payment(order, amount, 1), 1).await.unwrap();
-    assert!(store::start_confirm(&mut tx, order, "key", 2, 2).await.unwrap());
+    assert!(store::start_confirms(&mut tx, &[(order, "key")], 2, 2).await.unwrap());
     let payment = store::lock(db, &mut tx, order).await.unwrap().unwrap();
     let taken = Verdict::Taken { at_ms: None };
     assert!(store::settle(&mut tx, &payment, &taken, random_id(), 3).await.unwrap());
@@ -27,7 +27,7 @@ async fn live(db: &Db, amount: i64, parts: &[Option<i64>]) -> Result<i64, TestCa
 
     let mut left = amount;
     for (i, part) in parts.iter().enumerate() {
-        let mut tx = db.begin().await.unwrap();
+        let mut tx = db.begin_write().await.unwrap();
         let payment = store::lock(db, &mut tx, order).await.unwrap().unwrap();
         let mut all = cancels::of_order_in(&mut tx, order).await.unwrap();
         let id = format!("{order}-{i}");
@@ -79,7 +79,7 @@ fn whatever_is_given_back_the_books_agree() {
     let (scratch, db) = runtime.block_on(async {
         let scratch = Scratch::new().await;
         let db = scratch.db().await;
-        db.migrate().await.unwrap();
+        nugul_payment::db::migrate(&db).await.unwrap();
         (scratch, db)
     });
     let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });

@@ -3,7 +3,7 @@
 //! On SQLite, or with `NUGUL_TEST_MYSQL_URL` (a server, without a database name) on MySQL.
 use nugul_payment::cancels::{self, Step};
 use nugul_payment::state::State;
-use nugul_payment::store::{Refusal, Verdict};
+use nugul_payment::store::{Command, Refusal, Verdict};
 use nugul_payment::{cases, ledger, outbox, store};
 use nugul_proto::payment::v1::CaseKind;
 use sqlx::AssertSqlSafe;
@@ -18,7 +18,7 @@ const AMOUNT: i64 = 5_000;
 async fn the_first_version_is_brought_over() {
     let scratch = Scratch::new().await;
     let db = scratch.db().await;
-    db.migrate_to(1).await.unwrap();
+    nugul_payment::db::migrate_to(&db, 1).await.unwrap();
     let order = |n: u128| Uuid::from_u128(n);
     let hex = |n: u128| format!("x'{}'", order(n).simple());
     // (state, cancel wanted, captured, refunded)
@@ -59,19 +59,19 @@ async fn the_first_version_is_brought_over() {
             }
         }
         for text in texts {
-            sqlx::query(AssertSqlSafe(text)).execute(&db.pool).await.unwrap();
+            sqlx::query(AssertSqlSafe(text)).execute(db.pool()).await.unwrap();
         }
     }
     // A case of a payment that is open, one that was closed, and a command that was received.
     for (n, closed) in [(2, 0), (4, 9)] {
         let text = format!("INSERT INTO open_cases VALUES ({}, 'nobody says', 8, {closed})", hex(n));
-        sqlx::query(AssertSqlSafe(text)).execute(&db.pool).await.unwrap();
+        sqlx::query(AssertSqlSafe(text)).execute(db.pool()).await.unwrap();
     }
     let command = ["confirm", "an order", "key", "5000"];
-    let mut tx = db.begin().await.unwrap();
-    assert!(store::receive(&mut tx, "old", &command, 7).await.unwrap());
+    let mut tx = db.begin_write().await.unwrap();
+    assert!(store::receive(&mut tx, &Command::new("old", &command), 7).await.unwrap());
     tx.commit().await.unwrap();
-    db.migrate().await.unwrap();
+    nugul_payment::db::migrate(&db).await.unwrap();
 
     for (n, (state, wanted, captured, refunded)) in (1_u128..).zip(old) {
         let payment = store::get(&db, order(n)).await.unwrap().unwrap();
@@ -95,16 +95,19 @@ async fn the_first_version_is_brought_over() {
     assert_eq!(seen, [(order(2), CaseKind::Outcome, 8, 0), (order(4), CaseKind::Outcome, 8, 9)]);
 
     // The new code goes on with all of it: a repeat is known, what is open is settled, and its case is closed.
-    let mut tx = db.begin().await.unwrap();
-    assert!(!store::receive(&mut tx, "old", &command, 10).await.unwrap());
-    assert!(matches!(store::receive(&mut tx, "old", &["other"], 10).await, Err(Refusal::RequestIdReused)));
+    let mut tx = db.begin_write().await.unwrap();
+    assert!(!store::receive(&mut tx, &Command::new("old", &command), 10).await.unwrap());
+    assert!(matches!(
+        store::receive(&mut tx, &Command::new("old", &["other"]), 10).await,
+        Err(Refusal::RequestIdReused)
+    ));
     drop(tx);
     let taken = || Verdict::Taken { at_ms: None };
     let back = Verdict::GivenBack { number: 1, transaction_key: "t1".into(), at_ms: None };
     for (n, verdict, then) in
         [(2, taken(), State::Approved), (3, taken(), State::Refunding), (6, back, State::Refunded)]
     {
-        let mut tx = db.begin().await.unwrap();
+        let mut tx = db.begin_write().await.unwrap();
         let payment = store::lock(&db, &mut tx, order(n)).await.unwrap().unwrap();
         assert!(store::settle(&mut tx, &payment, &verdict, order(2_000 + n), 11).await.unwrap(), "{n}");
         let all = cancels::of_order_in(&mut tx, order(n)).await.unwrap();

@@ -171,8 +171,8 @@ async fn a_restart_in_the_middle_finds_out() {
         let now = nugul_payment::confirm::now_ms();
         // Another replica's lease is respected on MySQL; with SQLite there is no other replica.
         let lease = now + if world.scratch.mysql_url.is_some() { 100 } else { 3_600_000 };
-        let mut tx = db.begin().await.unwrap();
-        assert!(nugul_payment::store::start_confirm(&mut tx, order, &key, lease, now).await.unwrap());
+        let mut tx = db.begin_write().await.unwrap();
+        assert!(nugul_payment::store::start_confirms(&mut tx, &[(order, &key)], lease, now).await.unwrap());
         tx.commit().await.unwrap();
         db.close().await;
         if took {

@@ -1,7 +1,7 @@
 //! What several tests share: a database of one's own, on SQLite or, with `NUGUL_TEST_MYSQL_URL`, on MySQL.
 use std::path::PathBuf;
 
-use nugul_payment::db::Db;
+use nugul_payment::db::{self, Db};
 use nugul_payment::state::State;
 use nugul_payment::store::{NEVER, Payment, Prepare};
 use uuid::Uuid;
@@ -48,9 +48,9 @@ impl Scratch {
         let mut mysql_url = None;
         if let Ok(server) = std::env::var("NUGUL_TEST_MYSQL_URL") {
             let name = format!("pay_{}", random_id().simple());
-            let db = Db::mysql(&server).await.unwrap();
+            let db = db::mysql(&server).await.unwrap();
             let text = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
-            sqlx::query(text).execute(&db.pool).await.unwrap();
+            sqlx::query(text).execute(db.pool()).await.unwrap();
             db.close().await;
             mysql_url = Some(format!("{}/{name}", server.trim_end_matches('/')));
         }
@@ -60,8 +60,8 @@ impl Scratch {
     /// The database, as it is; not migrated.
     pub(crate) async fn db(&self) -> Db {
         match &self.mysql_url {
-            Some(url) => Db::mysql(url).await.unwrap(),
-            None => Db::sqlite(&self.folder.join("payment.db")).await.unwrap(),
+            Some(url) => db::mysql(url).await.unwrap(),
+            None => db::sqlite(&self.folder.join("payment.db")).await.unwrap(),
         }
     }
 }

@@ -3,12 +3,16 @@
 //! A durable write waits for the disk, and each statement costs a round trip, however many rows it has. So whoever comes while
 //! another is at work waits, and the first to get the next turn does the work of all who wait. Alone, nobody waits for anything.
 
+mod apart;
+
 use std::{
     collections::VecDeque,
     sync::{Mutex, PoisonError},
 };
 
 use tokio::sync::{Semaphore, oneshot};
+
+pub use apart::{Together, Work, all_or_each};
 
 /// Those who wait for the next turn at one kind of work.
 #[derive(Debug)]

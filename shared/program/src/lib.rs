@@ -1,9 +1,12 @@
 //! What our server programs have in common: their command line, their settings, their logs, and how they stop.
 //!
 //! - `settings`: from the environment and from a file.
+//! - `news`: telling those who wait.
 
+mod news;
 mod settings;
 
+pub use news::{News, Waiting};
 pub use settings::{SETTINGS_FILE, SETTINGS_HELP, Settings};
 
 use std::{fmt::Display, process::ExitCode, time::Duration};

@@ -26,7 +26,7 @@ use futures_util::future::BoxFuture;
 use nugul_payment::{
     audit,
     confirm::{Payments, Timings},
-    db::Db,
+    db::{self, Db},
     listing::{self, Cursor, Filter},
     rpc::Rpc,
     state::State as PaymentState,
@@ -144,11 +144,11 @@ impl Books {
             let schema = format!("bench_{}_{name}", std::process::id());
             let make = sqlx::AssertSqlSafe(format!("CREATE DATABASE {schema} CHARACTER SET utf8mb4"));
             sqlx::query(make).execute(&pool).await.expect("a database");
-            (Db::mysql(&format!("{}/{schema}", server.trim_end_matches('/'))).await.expect("MariaDB"), Some(pool))
+            (db::mysql(&format!("{}/{schema}", server.trim_end_matches('/'))).await.expect("MariaDB"), Some(pool))
         } else {
-            (Db::sqlite(&folder.join("payment.db")).await.expect("SQLite"), None)
+            (db::sqlite(&folder.join("payment.db")).await.expect("SQLite"), None)
         };
-        db.migrate().await.expect("the schema");
+        db::migrate(&db).await.expect("the schema");
         Self { db, folder, status }
     }
 
@@ -189,7 +189,7 @@ impl Books {
                     entries.join(", ")
                 ));
             }
-            let mut tx = self.db.begin().await.expect("a transaction");
+            let mut tx = self.db.begin_write().await.expect("a transaction");
             for text in texts {
                 sqlx::query(sqlx::AssertSqlSafe(text)).execute(&mut *tx).await.expect("rows");
             }
@@ -197,7 +197,7 @@ impl Books {
         }
         if with_ledger {
             let text = format!("UPDATE ledger_counter SET last_entry = {}", 2 * payments);
-            sqlx::query(sqlx::AssertSqlSafe(text)).execute(&self.db.pool).await.expect("a counter");
+            sqlx::query(sqlx::AssertSqlSafe(text)).execute(self.db.pool()).await.expect("a counter");
         }
     }
 

@@ -163,7 +163,7 @@ impl Checks {
             return Err(format!("results up to {newest} were told, those up to {offset:?} are known"));
         }
         let open = "SELECT order_id FROM payments WHERE state IN (2, 5)";
-        if !rows(&stores.payment.pool, open, |r| r.try_get::<Vec<u8>, _>(0)).await?.is_empty() {
+        if !rows(stores.payment.pool(), open, |r| r.try_get::<Vec<u8>, _>(0)).await?.is_empty() {
             return Err("a payment's outcome stays open".into());
         }
         let kinds = "SELECT state || CASE WHEN fee_krw > 0 THEN ', with a fee' ELSE '' END FROM refunds";

@@ -10,7 +10,7 @@ use std::{
 
 use axum::http::Method;
 use nugul_coordination::Seats;
-use nugul_coordinator::{db::Db, keys::Keys};
+use nugul_coordinator::{db, keys::Keys};
 use nugul_domain::{PerformanceId, account::Role};
 use serde_json::{Value, json};
 
@@ -99,9 +99,9 @@ impl Ground {
 
 /// Opens the stores in a folder, bringing them up to date.
 pub async fn open(folder: &Path) -> Result<Stores, String> {
-    let payment = nugul_payment::db::Db::sqlite(&folder.join(PAYMENT_FILE)).await.map_err(|e| e.to_string())?;
-    payment.migrate().await.map_err(|e| e.to_string())?;
-    let coordinator = Db::open(None, folder).await?;
+    let payment = nugul_payment::db::sqlite(&folder.join(PAYMENT_FILE)).await.map_err(|e| e.to_string())?;
+    nugul_payment::db::migrate(&payment).await.map_err(|e| e.to_string())?;
+    let coordinator = db::open(None, folder).await?;
     Ok(Stores { coordinator, payment, seats: Seats::memory(std::sync::Arc::new(world::now)) })
 }
 

@@ -49,8 +49,7 @@ pub struct Stores {
 impl Stores {
     /// Closes every connection.
     pub async fn close(self) {
-        self.coordinator.writes().close().await;
-        self.coordinator.pool().close().await;
+        self.coordinator.close().await;
         self.payment.close().await;
     }
 }

@@ -185,6 +185,7 @@ everywhere! {
     a_refusal_names_the_seats_and_takes_none,
     the_same_key_gets_the_same_answer,
     a_hold_is_found_until_it_is_gone,
+    a_hold_that_was_doubtful_is_one_like_any_other,
     an_order_is_its_owners_and_made_once,
     an_undone_order_frees_its_own_seats_alone,
     what_is_settled_already_is_not_told_again,
@@ -505,6 +506,17 @@ async fn a_hold_is_found_until_it_is_gone(seats: Seats) {
     seats.release(other, back(b.id, 1)).await.unwrap().unwrap();
     assert_eq!(seats.find_hold(b.id).await, Ok(None));
     assert_eq!(seats.find_hold(hold_id(9)).await, Ok(None));
+}
+
+async fn a_hold_that_was_doubtful_is_one_like_any_other(seats: Seats) {
+    let (p, _) = opened(&seats, 1, 10).await;
+    let a = seats.hold_doubtful(p, ask(1, 1, &[2, 3])).await.unwrap().unwrap();
+    assert_eq!(seats.find_hold(a.id).await, Ok(Some((p, a))));
+    assert_eq!(seats.hold_doubtful(p, ask(2, 2, &[3, 4])).await, Ok(Err(HoldRefusal::Taken(vec![3]))));
+    assert_eq!(seats.find_hold(hold_id(2)).await, Ok(None));
+    // The same id again, as whoever looks for the best seats does.
+    let b = seats.hold(p, ask(2, 2, &[4])).await.unwrap().unwrap();
+    assert_eq!(seats.find_hold(b.id).await, Ok(Some((p, b))));
 }
 
 async fn an_order_is_its_owners_and_made_once(seats: Seats) {
