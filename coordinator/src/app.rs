@@ -9,7 +9,7 @@ use std::{
 use nugul_coordination::{Seats, memory::Clock, rankings::Rankings};
 use nugul_domain::{OrderId, PerformanceId, Timestamp, id::RANDOM_BYTES};
 use nugul_program::News;
-use nugul_token::{AccessVerifier, KnownTokens};
+use nugul_token::{AccessVerifier, JwksError, KnownTokens, StreamVerifier};
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -77,6 +77,8 @@ pub struct Parts {
     pub tokens: KnownTokens,
     /// Checks those of other regions.
     pub regions: RegionKeys,
+    /// Checks stream tickets, which are of this region alone.
+    pub stream_tickets: StreamVerifier,
     /// Sends mail.
     pub mailer: Mailer,
     /// The search index in use, with its version.
@@ -129,8 +131,9 @@ impl Parts {
     /// Puts them together; the error says which setting cannot be used.
     pub fn new(config: Config, outer: Outer) -> Result<Self, String> {
         let Outer { world, db, seats, rankings, payments, keys, catalogue, stopping } = outer;
-        let verifier =
-            AccessVerifier::from_jwks(&keys.jwks()).map_err(|e| format!("the signing key is not usable: {e}"))?;
+        let not_usable = |e: JwksError| format!("the signing key is not usable: {e}");
+        let verifier = AccessVerifier::from_jwks(&keys.jwks()).map_err(not_usable)?;
+        let stream_tickets = StreamVerifier::from_jwks(&keys.jwks()).map_err(not_usable)?;
         Ok(Self {
             world,
             db,
@@ -140,6 +143,7 @@ impl Parts {
             blocked_words: BlockedWords::load(config.blocked_words_file.as_deref())?,
             keys,
             tokens: KnownTokens::new(verifier),
+            stream_tickets,
             regions: RegionKeys::default(),
             mailer: Mailer::new(&config.smtp_url, config.mail_from.as_deref())?,
             catalogue: watch::Sender::new(Arc::new(catalogue)),

@@ -5,7 +5,7 @@ use std::path::Path;
 use nugul_sql::Step;
 pub use nugul_sql::{Db, Tx, is_unique_violation, marks, padded, pieces, rows};
 
-const TABLES: [Step; 7] = [
+const TABLES: [Step; 8] = [
     ("accounts", include_str!("../migrations/0001_accounts.sql")),
     ("catalogue", include_str!("../migrations/0002_catalogue.sql")),
     ("booking", include_str!("../migrations/0003_booking.sql")),
@@ -13,6 +13,7 @@ const TABLES: [Step; 7] = [
     ("refunds", include_str!("../migrations/0005_refunds.sql")),
     ("search", include_str!("../migrations/0006_search.sql")),
     ("outbox lanes", include_str!("../migrations/0007_outbox_lanes.sql")),
+    ("members only", include_str!("../migrations/0008_members_only.sql")),
 ];
 
 /// Where a simulation may let others go first.

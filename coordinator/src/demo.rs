@@ -117,6 +117,7 @@ fn converted(app: &App, e: &ImportEvent) -> Result<(nugul_api::catalogue::Event,
         rating: e.rating.clone(),
         grades: grades.collect(),
         limits: BuyerLimits::default(),
+        members_only: false,
     };
     let event = new_event(EventId::new(app.config.region, app.now(), app.random_id()), new).map_err(|error| {
         let fields: Vec<_> = error.errors.iter().map(|f| format!("{} {}", f.pointer, f.english)).collect();

@@ -14,7 +14,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    app::{App, hex},
+    app::{self, App, hex},
     error::ApiError,
     idempotency::Scope,
 };
@@ -118,12 +118,48 @@ impl FromRequest<App> for EmptyWrite {
     async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let key = idempotency_key(&parts.headers)?;
-        let bytes = bytes_of(body).await?;
-        if !bytes.is_empty() {
-            parse::<Nothing>(&parts.headers, &bytes)?;
-        }
+        nothing(&parts.headers, body).await?;
         // An empty object says as much as no body.
         Ok(Self { key, digest: digest(&parts, &[]) })
+    }
+}
+
+/// The same without a key: sent again, it does no more than the first did.
+pub struct EmptyBody;
+
+impl FromRequest<App> for EmptyBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        nothing(&parts.headers, body).await.map(|()| Self)
+    }
+}
+
+async fn nothing(headers: &HeaderMap, body: axum::body::Body) -> Result<(), ApiError> {
+    let bytes = bytes_of(body).await?;
+    if bytes.is_empty() { Ok(()) } else { parse::<Nothing>(headers, &bytes).map(|Nothing {}| ()) }
+}
+
+/// An edge of ours: it shows the key that it was set up with.
+pub struct OurEdge;
+
+impl OurEdge {
+    /// Whether a request is of one.
+    pub fn sent(headers: &HeaderMap, app: &app::Parts) -> bool {
+        let Some((shown, ours)) = headers.get(headers::EDGE_KEY).zip(app.config.edge_key.as_deref()) else {
+            return false;
+        };
+        // Digests are compared: how long that takes says nothing of the key.
+        Sha256::digest(shown.as_bytes()) == Sha256::digest(ours.as_bytes())
+    }
+}
+
+impl FromRequestParts<App> for OurEdge {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        if Self::sent(&parts.headers, app) { Ok(Self) } else { Err(Code::Forbidden.into()) }
     }
 }
 

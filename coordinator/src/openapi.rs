@@ -33,6 +33,7 @@ use common::Common;
         crate::catalogue::routes::file,
         crate::streams::routes::snapshot,
         crate::streams::routes::stream,
+        crate::streams::tickets::create,
         crate::holds::routes::create,
         crate::holds::routes::read,
         crate::holds::routes::release,

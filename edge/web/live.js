@@ -1,11 +1,13 @@
 // Follows a live stream: keeps the version, notices silence, resumes, polls where streams do not get through, rests in
 // hidden tabs. It knows nothing of what is streamed; the page says what to do with it.
 //
-// follow({ url, snapshot, version, take, mode }) begins at once:
+// follow({ url, snapshot, tickets, version, take, mode }) begins at once:
 // - url: the event stream (text/event-stream). snapshot: the same state as JSON, for polling.
+// - tickets: where a ticket is had for each connection, of a stream that is for members only.
 // - version: what the page has, or null. take(event, data) applies what came and returns the version after it, or null
 //   where it does not follow what the page has: then a snapshot is asked for. Events without an id return undefined.
-// - mode("live" | "catching-up" | "offline") says how far the page can be trusted.
+// - mode("live" | "catching-up" | "offline" | "log-in") says how far the page can be trusted. After "log-in" it rests until
+//   the tab is shown again.
 // It returns { stop, now }: now() connects without waiting.
 
 // Silence after which a stream is dead: two heartbeats of the server (5 s), and time for the second to come.
@@ -65,7 +67,10 @@ export function pause(failures, retry = RETRY_MS, chance = Math.random()) {
   return Math.round(longest * (1 - chance / 4));
 }
 
-export function follow({ url, snapshot, version = null, take, mode }) {
+// Nobody is logged in any more.
+class LoggedOut extends Error {}
+
+export function follow({ url, snapshot, tickets, version = null, take, mode }) {
   let failures = 0, retry, timer = 0, silence = 0, hiding = 0, abort = null, stopped = false, resting = false, reached = true;
 
   function say(to) { if (!stopped) mode(to); }
@@ -78,6 +83,20 @@ export function follow({ url, snapshot, version = null, take, mode }) {
     return true;
   }
 
+  // The address with a ticket, where one is needed: each is good for a moment.
+  async function opened(address, signal) {
+    if (!tickets) return address;
+    const answer = await fetch(tickets, { method: "POST", headers: { "x-nugul-page": "1" }, signal, cache: "no-store" });
+    if (answer.status === 401) throw new LoggedOut();
+    if (!answer.ok) throw new Error(String(answer.status));
+    return `${address}?ticket=${encodeURIComponent((await answer.json()).ticket)}`;
+  }
+
+  function loggedOut() {
+    rest();
+    say("log-in");
+  }
+
   async function connect() {
     clearTimeout(timer);
     abort?.abort();
@@ -87,12 +106,13 @@ export function follow({ url, snapshot, version = null, take, mode }) {
       clearTimeout(silence);
       silence = setTimeout(() => mine.abort(), SILENCE_MS);
     };
-    let good = false, closed = false;
+    let good = false, closed = false, out = false;
     try {
       heard();
       const headers = { accept: "text/event-stream" };
       if (version !== null) headers["last-event-id"] = String(version);
-      const answer = await fetch(url, { headers, signal: mine.signal, cache: "no-store" });
+      const address = await opened(url, mine.signal);
+      const answer = await fetch(address, { headers, signal: mine.signal, cache: "no-store" });
       if (!answer.ok || !answer.body) throw new Error(String(answer.status));
       const reader = answer.body.getReader(), decoder = new TextDecoder(), push = parser();
       reached = true;
@@ -110,11 +130,13 @@ export function follow({ url, snapshot, version = null, take, mode }) {
           if (reached) say("live");
         }
       }
-    } catch {
-      // Cut, refused or silent: tried again below.
+    } catch (e) {
+      // Cut, refused or silent: tried again below, but for who has to log in first.
+      out = e instanceof LoggedOut;
     }
     clearTimeout(silence);
     if (mine !== abort || stopped || resting) return;
+    if (out) { loggedOut(); return; }
     mine.abort();
     abort = null;
     if (closed && good) say("catching-up");
@@ -128,14 +150,15 @@ export function follow({ url, snapshot, version = null, take, mode }) {
   async function poll() {
     try {
       const signal = AbortSignal.timeout(SILENCE_MS);
-      const answer = await fetch(snapshot, { headers: { accept: "application/json" }, cache: "no-store", signal });
+      const answer = await fetch(await opened(snapshot, signal), { headers: { accept: "application/json" }, cache: "no-store", signal });
       if (!answer.ok) throw new Error(String(answer.status));
       const text = await answer.text();
       if (abort || stopped || resting) return;
       apply("snapshot", text);
       say("catching-up");
-    } catch {
-      say("offline");
+    } catch (e) {
+      if (e instanceof LoggedOut) loggedOut();
+      else say("offline");
     }
   }
 

@@ -239,7 +239,7 @@ function start() {
   follow({
     url: `/api/v1/performances/${d.performance}/stream`,
     snapshot: `/api/v1/performances/${d.performance}/seats`,
-    version, take, mode,
+    tickets: d.tickets, version, take, mode,
   });
   addEventListener("pageshow", (e) => { if (e.persisted) { sending = false; newKey(form); if (best) newKey(best); } });
 

@@ -179,7 +179,12 @@ impl Api {
 
     /// Opens the seat stream of a performance, from the beginning or after an event already seen.
     pub async fn seat_stream(&self, performance: impl std::fmt::Display, last_event_id: Option<i64>) -> SeatStream {
-        let mut request = self.http.get(self.url(&format!("performances/{performance}/stream")));
+        self.stream_at(&format!("performances/{performance}/stream"), last_event_id).await
+    }
+
+    /// The same at an address.
+    pub async fn stream_at(&self, path: &str, last_event_id: Option<i64>) -> SeatStream {
+        let mut request = self.http.get(self.url(path));
         if let Some(id) = last_event_id {
             request = request.header(LAST_EVENT_ID, id.to_string());
         }

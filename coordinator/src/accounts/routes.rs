@@ -21,9 +21,9 @@ use crate::{
 };
 
 /// Tokens are kept by nobody on the way (RFC 6749, 5.1).
-const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+pub(crate) const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
-type NotStored<T> = ([(HeaderName, &'static str); 1], Json<T>);
+pub(crate) type NotStored<T> = ([(HeaderName, &'static str); 1], Json<T>);
 
 /// The routes, below `/api/v1`.
 pub fn router() -> Router<App> {

@@ -83,6 +83,7 @@ pub fn new_event(id: EventId, e: NewEvent) -> Result<Event, ApiError> {
         rating,
         grades: map.grades().to_vec(),
         limits: e.limits,
+        members_only: e.members_only,
         performances: Vec::new(),
     })
 }

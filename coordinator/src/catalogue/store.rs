@@ -27,6 +27,8 @@ pub struct PerformanceInfo {
     pub map: SeatMap,
     /// How many seats one buyer may have.
     pub limits: BuyerLimits,
+    /// Whether its seats are shown to who is logged in alone.
+    pub members_only: bool,
     /// How many performances the event has.
     pub performances: u32,
     /// Names the hall's layout.
@@ -51,13 +53,14 @@ impl PerformanceInfo {
             event: self.event.clone(),
             grades: self.map.grades().to_vec(),
             limits: self.limits,
+            members_only: self.members_only,
             seat_map_version: self.seat_map_version.clone(),
         }
     }
 }
 
 const EVENT_COLUMNS: &str = "e.id, e.title, e.category, e.place, e.description, e.starts_on, e.ends_on, e.runtime_min, e.rating, e.grades, \
-     e.hold_seats_max, e.performance_seats_max, e.event_seats_max";
+     e.hold_seats_max, e.performance_seats_max, e.event_seats_max, e.members_only";
 const PERFORMANCE_COLUMNS: &str = "p.id AS performance_id, p.starts_at, p.sales_open_at, COALESCE(p.sales_close_at, p.starts_at) AS sales_close_at, \
      p.cancelled_at";
 
@@ -87,6 +90,10 @@ fn limits(row: &AnyRow) -> Result<BuyerLimits, ApiError> {
     })
 }
 
+fn members_only(row: &AnyRow) -> Result<bool, ApiError> {
+    Ok(row.try_get::<i64, _>("members_only")? != 0)
+}
+
 fn performance(row: &AnyRow) -> Result<PerformanceSummary, ApiError> {
     Ok(PerformanceSummary {
         id: PerformanceId::from_bytes(&row.try_get::<Vec<u8>, _>("performance_id")?)?,
@@ -102,7 +109,7 @@ pub async fn insert_event(tx: &mut Tx, event: &Event, seller: UserId) -> Result<
     let s = &event.summary;
     sqlx::query(
         "INSERT INTO events (id, seller_id, title, category, place, description, starts_on, ends_on, runtime_min, rating, grades, \
-         hold_seats_max, performance_seats_max, event_seats_max) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         hold_seats_max, performance_seats_max, event_seats_max, members_only) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(s.id.to_bytes())
     .bind(seller.to_bytes())
@@ -118,6 +125,7 @@ pub async fn insert_event(tx: &mut Tx, event: &Event, seller: UserId) -> Result<
     .bind(i64::from(event.limits.hold_seats_max))
     .bind(i64::from(event.limits.performance_seats_max))
     .bind(i64::from(event.limits.event_seats_max))
+    .bind(i64::from(event.members_only))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -236,6 +244,7 @@ pub async fn event(db: &Db, id: EventId) -> Result<Option<Event>, ApiError> {
         rating: row.try_get("rating")?,
         grades: grades(&row)?,
         limits: limits(&row)?,
+        members_only: members_only(&row)?,
         performances: performances.iter().map(performance).collect::<Result<_, _>>()?,
     }))
 }
@@ -278,6 +287,7 @@ pub async fn performance_info(db: &Db, id: PerformanceId) -> Result<Option<Perfo
             event: summary(&row)?,
             map,
             limits: limits(&row)?,
+            members_only: members_only(&row)?,
             performances: u32::try_from(row.try_get::<i64, _>("performances")?).map_err(ApiError::internal)?,
             seat_map_version,
         })

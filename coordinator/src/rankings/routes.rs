@@ -8,15 +8,17 @@ use axum::{
 };
 use nugul_api::{
     Code,
-    headers::EDGE_KEY,
     rankings::{EventRanking, KeywordRanking, PLACES_DEFAULT, VoteBatch, VotesTaken},
 };
 use nugul_domain::ranking::{PLACES_MAX, Window};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use super::service;
-use crate::{app::App, error::ApiError, extract::JsonBody};
+use crate::{
+    app::App,
+    error::ApiError,
+    extract::{JsonBody, OurEdge},
+};
 
 /// The routes, below `/api/v1`.
 pub fn router() -> Router<App> {
@@ -51,21 +53,6 @@ impl FromRequestParts<App> for Asked {
             return Err(Code::InvalidParameter.into());
         }
         Ok(Self { window, limit })
-    }
-}
-
-/// An edge of ours: it shows the key that it was set up with.
-struct OurEdge;
-
-impl FromRequestParts<App> for OurEdge {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let ours = app.config.edge_key.as_deref().ok_or(Code::Forbidden)?;
-        let shown = parts.headers.get(EDGE_KEY).ok_or(Code::Forbidden)?;
-        // Digests are compared: how long that takes says nothing of the key.
-        let same = Sha256::digest(shown.as_bytes()) == Sha256::digest(ours.as_bytes());
-        if same { Ok(Self) } else { Err(Code::Forbidden.into()) }
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `line` | a connection that passes from HTTP to a hub |
 //! | `limits` | how many may listen |
 //! | `counters` | what happened, for `/metrics` |
+//! | `tickets` | who may see the seats of a members-only event |
 //! | `routes` | the paths |
 //!
 //! A listener costs its socket, a small task that sees it leave, and a place in a list. Frames are written by whoever
@@ -24,6 +25,7 @@ mod log;
 mod piece;
 mod reader;
 pub(crate) mod routes;
+pub(crate) mod tickets;
 
 use std::{
     collections::HashMap,

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::State,
-    http::{HeaderMap, Method, Request, Version, header},
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, Method, Request, Version, header, request},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use nugul_api::{
     headers::LAST_EVENT_ID,
@@ -23,12 +23,13 @@ use super::{
     log::Resume,
     piece::{Framing, Piece},
     reader::{Start, lock},
+    tickets::{self, Shown},
 };
 use crate::{
     app::{App, Parts},
-    catalogue::service::performance,
+    catalogue::{service::performance, store::PerformanceInfo},
     error::ApiError,
-    extract::{Auth, Id},
+    extract::{Auth, Id, Parameters},
     on_seats,
     seats::current,
 };
@@ -40,34 +41,53 @@ const EARLIER_PART: u32 = 10;
 
 /// The routes, below `/api/v1`.
 pub fn router() -> Router<App> {
-    Router::new().route("/performances/{id}/seats", get(snapshot)).route("/performances/{id}/stream", get(stream))
+    Router::new()
+        .route("/performances/{id}/seats", get(snapshot))
+        .route("/performances/{id}/stream", get(stream))
+        .route("/performances/{id}/stream-tickets", post(tickets::create))
 }
 
-#[utoipa::path(get, path = "/api/v1/performances/{id}/seats", tag = "seats", responses((status = 200, body = SeatSnapshot)), params(("id" = String, Path)))]
+/// The seats now. Those of a members-only event are for who is logged in, or has a stream ticket.
+#[utoipa::path(get, path = "/api/v1/performances/{id}/seats", tag = "seats", responses((status = 200, body = SeatSnapshot)), params(("id" = String, Path), Shown))]
 pub(crate) async fn snapshot(
     State(app): State<App>,
     Id(id): Id<PerformanceId>,
+    Parameters(shown): Parameters<Shown>,
+    mut parts: request::Parts,
 ) -> Result<Json<SeatSnapshot>, ApiError> {
     let info = performance(&app, id).await?;
-    let s = current(&app, &info).await?;
+    if info.members_only && shown.ticket.is_none() && parts.headers.contains_key(header::AUTHORIZATION) {
+        Auth::from_request_parts(&mut parts, &app).await?;
+    } else {
+        tickets::check(&app, &info, &shown, &parts.headers)?;
+    }
+    now(&app, &info).await
+}
+
+async fn now(app: &Parts, info: &PerformanceInfo) -> Result<Json<SeatSnapshot>, ApiError> {
+    let s = current(app, info).await?;
     Ok(Json(SeatSnapshot::pack(s.version, &s.seats)))
 }
 
-/// The event stream; the snapshot alone for `HEAD`, and where `Accept` wants JSON.
-#[utoipa::path(get, path = "/api/v1/performances/{id}/stream", tag = "seats", responses((status = 200, content_type = "text/event-stream")), params(("id" = String, Path)))]
+/// The event stream; the snapshot alone for `HEAD`, and where `Accept` wants JSON. That of a members-only event needs a
+/// stream ticket, each time that it is joined.
+#[utoipa::path(get, path = "/api/v1/performances/{id}/stream", tag = "seats", responses((status = 200, content_type = "text/event-stream")), params(("id" = String, Path), Shown))]
 pub(crate) async fn stream(
     State(app): State<App>,
     Id(id): Id<PerformanceId>,
+    Parameters(shown): Parameters<Shown>,
     request: Request<axum::body::Body>,
 ) -> Result<Response, ApiError> {
+    let info = performance(&app, id).await?;
+    tickets::check(&app, &info, &shown, request.headers())?;
     if request.method() == Method::HEAD || wants_json(request.headers()) {
-        return Ok(snapshot(State(app), Id(id)).await?.into_response());
+        return Ok(now(&app, &info).await?.into_response());
     }
     let (mut parts, _) = request.into_parts();
     let connection = parts.extensions.remove::<Connection>();
     let connection = connection.ok_or_else(|| ApiError::internal("a stream without a connection of its own"))?;
     let user = if parts.headers.contains_key(header::AUTHORIZATION) {
-        Some(<Auth as axum::extract::FromRequestParts<App>>::from_request_parts(&mut parts, &app).await?.user())
+        Some(Auth::from_request_parts(&mut parts, &app).await?.user())
     } else {
         None
     };

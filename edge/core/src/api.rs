@@ -1,22 +1,28 @@
 //! `/api/v1`: answered from memory where possible, otherwise forwarded once to the coordinator that owns the id.
 
+use std::{cell::RefCell, collections::HashMap};
+
 use nugul_api::{
     Code,
-    headers::{API, LAST_EVENT_ID, PAGE_REQUEST},
+    headers::{API, EDGE_KEY, LAST_EVENT_ID, PAGE_REQUEST},
     limits,
 };
+use nugul_domain::PerformanceId;
+use serde::Deserialize;
 
 use crate::{
     catalogue::{self, List},
     everywhere,
     fanout::CLIENT_ADDRESS,
-    host::{Host, HostError},
-    http::{Body, Method, Request, Response, field, parse_form},
+    host::{Host, HostError, settings},
+    http::{Body, Method, Request, Response, encode, field, parse_form},
     rankings,
     session::{self, Session},
     upstream::{Ctx, Got, chosen, region_of, regions},
 };
 
+/// The most performances whose audience is remembered.
+const AUDIENCES_MAX: usize = 4_096;
 /// What `Retry-After` says to one who has too many streams, in seconds.
 const RETRY_AFTER_S: &str = "5";
 
@@ -54,7 +60,15 @@ pub(crate) async fn handle<H: Host>(ctx: &Ctx<'_, H>, mut request: Request) -> R
                     Err(code) => ctx.refuse(code),
                 };
             }
-            ["performances", id, "stream"] if wants_stream(&request) => return stream(ctx, &request, id).await,
+            ["performances", id, "stream"] => {
+                let opened = match open_stream(ctx, &request, id).await {
+                    Ok(opened) => opened,
+                    Err(refusal) => return refusal,
+                };
+                if wants_stream(&request) {
+                    return stream(ctx, &request, id, opened).await;
+                }
+            }
             _ => {}
         }
     }
@@ -137,21 +151,75 @@ fn wants_stream(request: &Request) -> bool {
     accept.contains("text/event-stream") || !accept.contains("application/json")
 }
 
-/// Joins the seat stream of a performance that exists.
-async fn stream<H: Host>(ctx: &Ctx<'_, H>, request: &Request, id: &str) -> Response {
-    let Some(region) = region_of(id) else { return ctx.refuse(Code::NotFound) };
-    match ctx.ask_cached(Some(region), &format!("{API}/performances/{id}")).await {
-        Ok(Got::Answer(answer)) if answer.status < 500 => return answer,
-        Err(Code::NotFound) => return ctx.refuse(Code::NotFound),
-        // Where the coordinator is away, a room may still have the states.
-        _ => {}
+/// Whether performances are for members only. That does not change, so it is remembered for as long as there is room: where
+/// the coordinator is away, a room may still have the seats.
+#[derive(Default)]
+pub(crate) struct Audiences(RefCell<HashMap<PerformanceId, bool>>);
+
+/// What is read of a performance here.
+#[derive(Deserialize)]
+struct Audience {
+    #[serde(default)]
+    members_only: bool,
+}
+
+impl Audiences {
+    fn note(&self, id: PerformanceId, members_only: bool) {
+        let mut all = self.0.borrow_mut();
+        if all.len() >= AUDIENCES_MAX {
+            all.clear();
+        }
+        all.insert(id, members_only);
     }
+}
+
+/// How the upstream of a stream is opened.
+enum Opened {
+    /// Anyone may listen.
+    ToEveryone,
+    /// By this ticket, which is good.
+    ByTicket(String),
+}
+
+/// Whether a performance's seats may be told to who asks: to everyone, or by a good stream ticket.
+async fn open_stream<H: Host>(ctx: &Ctx<'_, H>, request: &Request, id: &str) -> Result<Opened, Response> {
+    let id: PerformanceId = id.parse().map_err(|_| ctx.refuse(Code::NotFound))?;
+    let known = match ctx.ask_cached(Some(id.region().0), &format!("{API}/performances/{id}")).await {
+        Ok(Got::Kept(kept)) => serde_json::from_slice::<Audience>(&kept.body).ok().map(|a| a.members_only),
+        Ok(Got::Answer(answer)) if answer.status < 500 => return Err(answer),
+        Err(Code::NotFound) => return Err(ctx.refuse(Code::NotFound)),
+        Ok(Got::Answer(_)) | Err(_) => None,
+    };
+    if let Some(members_only) = known {
+        ctx.app.audiences.note(id, members_only);
+    }
+    let known = known.or_else(|| ctx.app.audiences.0.borrow().get(&id).copied());
+    if !known.ok_or_else(|| ctx.refuse(Code::Unavailable))? {
+        return Ok(Opened::ToEveryone);
+    }
+    let params = parse_form(&request.query);
+    let ticket = field(&params, "ticket").ok_or_else(|| ctx.refuse(Code::StreamTicketMissing))?;
+    session::verify_ticket(ctx, ticket, id).await.map_err(|code| ctx.refuse(code))?;
+    Ok(Opened::ByTicket(ticket.to_owned()))
+}
+
+/// Joins the seat stream of a performance that exists.
+async fn stream<H: Host>(ctx: &Ctx<'_, H>, request: &Request, id: &str, opened: Opened) -> Response {
+    let Some(region) = region_of(id) else { return ctx.refuse(Code::NotFound) };
+    let mut target = request.path.clone();
     let mut headers = vec![("accept".to_owned(), "text/event-stream".to_owned())];
     if let Some(last) = request.header(LAST_EVENT_ID) {
         headers.push((LAST_EVENT_ID.to_owned(), last.to_owned()));
     }
     headers.extend(ctx.host.client_address(request).map(|address| (CLIENT_ADDRESS.to_owned(), address)));
-    let upstream = ctx.outgoing(Some(region), Method::Get, &request.path, headers, Vec::new());
+    if let Opened::ByTicket(ticket) = opened {
+        // An upstream serves readers who come later, too: the edge's own key outlives the ticket of the first.
+        match ctx.host.setting(settings::EDGE_KEY) {
+            Some(key) => headers.push((EDGE_KEY.to_owned(), key)),
+            None => target = format!("{target}?ticket={}", encode(&ticket)),
+        }
+    }
+    let upstream = ctx.outgoing(Some(region), Method::Get, &target, headers, Vec::new());
     let upstream = match upstream {
         Ok(upstream) => upstream,
         Err(code) => return ctx.refuse(code),

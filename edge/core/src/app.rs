@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::{catalogue::Catalogue, rankings::Gathered, session::Keys, session::Refreshes, upstream::Cache};
+use crate::{
+    api::Audiences, catalogue::Catalogue, rankings::Gathered, session::Keys, session::Refreshes, upstream::Cache,
+};
 
 /// The memory of an instance. No borrow of it is held across an await.
 #[derive(Default)]
@@ -11,6 +13,7 @@ pub struct App {
     pub(crate) keys: Keys,
     pub(crate) refreshes: Refreshes,
     pub(crate) cache: Cache,
+    pub(crate) audiences: Audiences,
     pub(crate) gathered: Gathered,
 }
 

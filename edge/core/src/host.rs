@@ -18,7 +18,8 @@ pub mod settings {
     pub const PUBLIC_ORIGIN: &str = "NUGUL_PUBLIC_ORIGIN";
     /// Readers of a seat room before more are sent to others; a number.
     pub const ROOM_READERS: &str = "NUGUL_ROOM_READERS";
-    /// What we show our coordinators to have votes counted, and what visitors' marks are keyed with; no votes without it.
+    /// What we show our coordinators to have votes counted and to follow members-only seats, and what visitors' marks are keyed
+    /// with. No votes without it, and members-only streams have the newest reader's ticket for their way in.
     pub const EDGE_KEY: &str = "NUGUL_EDGE_KEY";
     /// The public key of the payment window.
     pub const TOSS_CLIENT_KEY: &str = "NUGUL_TOSS_CLIENT_KEY";

@@ -7,8 +7,8 @@ use nugul_api::{
     accounts::{RefreshToken, Tokens},
     headers,
 };
-use nugul_domain::Timestamp;
-use nugul_token::{AccessClaims, AccessVerifier, TokenError};
+use nugul_domain::{PerformanceId, Timestamp};
+use nugul_token::{AccessClaims, AccessVerifier, StreamVerifier, TokenError};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -47,13 +47,60 @@ pub(crate) struct Keys(RefCell<KeysState>);
 
 #[derive(Default)]
 struct KeysState {
-    by_region: HashMap<u8, AccessVerifier>,
+    by_region: HashMap<u8, Verifiers>,
     asked_at: i64,
+}
+
+/// What a region's keys verify.
+struct Verifiers {
+    access: AccessVerifier,
+    streams: StreamVerifier,
 }
 
 /// Who a token belongs to; the code to refuse with where it is not good.
 pub(crate) async fn verify<H: Host>(ctx: &Ctx<'_, H>, token: &str) -> Result<AccessClaims, Code> {
-    if let Some(known) = verify_with_known(ctx, token) {
+    let now = Timestamp::from_millis(ctx.host.now_ms());
+    let told = with_keys(ctx, |regions| {
+        regions.values().find_map(|keys| match keys.access.verify(token, now) {
+            Ok(claims) => Some(Ok(claims)),
+            Err(TokenError::Expired) => Some(Err(Code::TokenExpired)),
+            Err(TokenError::UnknownKey(_)) => None,
+            Err(_) => Some(Err(Code::TokenInvalid)),
+        })
+    });
+    told.await.unwrap_or(Err(Code::TokenInvalid))
+}
+
+/// Whether a stream ticket is good for a performance; the code to refuse with where it is not. Only the keys of the
+/// performance's own region count.
+pub(crate) async fn verify_ticket<H: Host>(
+    ctx: &Ctx<'_, H>,
+    ticket: &str,
+    performance: PerformanceId,
+) -> Result<(), Code> {
+    let now = Timestamp::from_millis(ctx.host.now_ms());
+    let region = performance.region().0;
+    let told = with_keys(ctx, |regions| match regions.get(&region)?.streams.verify(ticket, performance, now) {
+        Ok(_) => Some(Ok(())),
+        Err(TokenError::Expired) => Some(Err(Code::StreamTicketExpired)),
+        Err(TokenError::UnknownKey(_)) => None,
+        Err(_) => Some(Err(Code::StreamTicketInvalid)),
+    });
+    let had = |ctx: &Ctx<'_, H>| ctx.app.keys.0.borrow().by_region.contains_key(&region);
+    match told.await {
+        Some(told) => told,
+        None if had(ctx) => Err(Code::StreamTicketInvalid),
+        None => Err(Code::Unavailable),
+    }
+}
+
+/// What the known keys say; where they know nothing of it, what those say that are published now.
+async fn with_keys<H: Host, T>(
+    ctx: &Ctx<'_, H>,
+    look: impl Fn(&HashMap<u8, Verifiers>) -> Option<Result<T, Code>>,
+) -> Option<Result<T, Code>> {
+    let known = look(&ctx.app.keys.0.borrow().by_region);
+    if known.is_some() {
         return known;
     }
     let now = ctx.host.now_ms();
@@ -68,8 +115,8 @@ pub(crate) async fn verify<H: Host>(ctx: &Ctx<'_, H>, token: &str) -> Result<Acc
     };
     if due {
         for (region, _) in regions(ctx.host) {
-            if let Some(verifier) = fetch_keys(ctx, region).await {
-                ctx.app.keys.0.borrow_mut().by_region.insert(region, verifier);
+            if let Some(verifiers) = fetch_keys(ctx, region).await {
+                ctx.app.keys.0.borrow_mut().by_region.insert(region, verifiers);
             }
         }
     } else {
@@ -78,28 +125,18 @@ pub(crate) async fn verify<H: Host>(ctx: &Ctx<'_, H>, token: &str) -> Result<Acc
             ctx.host.sleep(LOOK_EVERY_MS).await;
         }
     }
-    if ctx.app.keys.0.borrow().by_region.is_empty() {
-        return Err(Code::Unavailable);
-    }
-    verify_with_known(ctx, token).unwrap_or(Err(Code::TokenInvalid))
-}
-
-/// Nothing where no known key signed it.
-fn verify_with_known<H: Host>(ctx: &Ctx<'_, H>, token: &str) -> Option<Result<AccessClaims, Code>> {
-    let now = Timestamp::from_millis(ctx.host.now_ms());
     let state = ctx.app.keys.0.borrow();
-    state.by_region.values().find_map(|verifier| match verifier.verify(token, now) {
-        Ok(claims) => Some(Ok(claims)),
-        Err(TokenError::Expired) => Some(Err(Code::TokenExpired)),
-        Err(TokenError::UnknownKey(_)) => None,
-        Err(_) => Some(Err(Code::TokenInvalid)),
-    })
+    if state.by_region.is_empty() { Some(Err(Code::Unavailable)) } else { look(&state.by_region) }
 }
 
-async fn fetch_keys<H: Host>(ctx: &Ctx<'_, H>, region: u8) -> Option<AccessVerifier> {
+async fn fetch_keys<H: Host>(ctx: &Ctx<'_, H>, region: u8) -> Option<Verifiers> {
     let answer = ctx.ask(Some(region), Method::Get, "/.well-known/jwks.json", Vec::new(), Vec::new()).await.ok()?;
     let body = answer.body.collect(ANSWER_BYTES_MAX).await.ok()?;
-    AccessVerifier::from_jwks(&serde_json::from_slice(&body).ok()?).ok()
+    let jwks = serde_json::from_slice(&body).ok()?;
+    Some(Verifiers {
+        access: AccessVerifier::from_jwks(&jwks).ok()?,
+        streams: StreamVerifier::from_jwks(&jwks).ok()?,
+    })
 }
 
 /// A person, and the token that says so.

@@ -386,9 +386,10 @@ impl<H: Host> Visit<'_, H> {
         let event: Event = self.read_cached(id, &format!("/events/{id}")).await?;
         let now = self.now();
         let coming = event.performances.iter().filter(|p| p.is_on_sale(now));
-        let remaining = coming.take(COUNTED_PERFORMANCES).map(|performance| async {
+        let counted = if event.members_only && self.session.user.is_none() { 0 } else { COUNTED_PERFORMANCES };
+        let remaining = coming.take(counted).map(|performance| async {
             let id = performance.id.to_string();
-            let seats = self.read_cached::<SeatSnapshot>(&id, &format!("/performances/{id}/seats")).await.ok()?;
+            let seats = self.seats_now(&id, event.members_only).await.ok()?;
             let free = seats.unpack()?.into_iter().filter(|s| *s == SeatState::Available).count();
             Some((performance.id, u32::try_from(free).ok()?))
         });
@@ -414,6 +415,12 @@ impl<H: Host> Visit<'_, H> {
         performance.is_ok_and(|p| p.summary.cancelled)
     }
 
+    /// The seats now, as everyone sees them; those of a members-only event as the visitor does.
+    async fn seats_now(&self, id: &str, members_only: bool) -> Result<SeatSnapshot, Box<Problem>> {
+        let path = format!("/performances/{id}/seats");
+        if members_only { self.read(&path).await } else { self.read_cached(id, &path).await }
+    }
+
     /// Whether the visitor runs this performance: others are refused its blocked seats.
     async fn is_organiser(&self, id: &str) -> bool {
         self.session.user.as_ref().is_some_and(|user| user.claims.role.may_sell())
@@ -422,7 +429,10 @@ impl<H: Host> Visit<'_, H> {
 
     async fn seats(&self, id: &str, mut selected: Vec<SeatIndex>, problem: Option<Problem>) -> Shown {
         let performance: Performance = self.read_cached(id, &format!("/performances/{id}")).await?;
-        let snapshot: SeatSnapshot = self.read_cached(id, &format!("/performances/{id}/seats")).await?;
+        if performance.members_only {
+            self.logged_in()?;
+        }
+        let snapshot = self.seats_now(id, performance.members_only).await?;
         let block = field(&self.form, "block").or(field(&self.params, "block"));
         let status = problem.as_ref().map_or(200, |problem| problem.status);
         // The snapshot may be older than the refusal.

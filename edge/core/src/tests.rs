@@ -205,6 +205,7 @@ fn performance() -> Performance {
         event,
         grades: vec![Grade { grade: "R".into(), price_krw: Krw(1000), rows: 2, seats_per_row: 4 }],
         limits: nugul_domain::event::BuyerLimits::default(),
+        members_only: false,
         seat_map_version: "m".into(),
     }
 }

@@ -31,6 +31,9 @@ pub struct NewEvent {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = BuyerLimitsSchema))]
     pub limits: BuyerLimits,
+    /// Whether its seats are shown to who is logged in alone; to everyone where absent.
+    #[serde(default)]
+    pub members_only: bool,
 }
 
 /// How many seats one buyer may have, as OpenAPI describes it; the type itself is the domain's.
@@ -172,6 +175,9 @@ pub struct Event {
     /// How many seats one buyer may have.
     #[cfg_attr(feature = "openapi", schema(value_type = BuyerLimitsSchema))]
     pub limits: BuyerLimits,
+    /// Whether its seats are shown to who is logged in alone.
+    #[serde(default)]
+    pub members_only: bool,
     /// Its performances by time.
     pub performances: Vec<PerformanceSummary>,
 }
@@ -218,6 +224,9 @@ pub struct Performance {
     /// How many seats one buyer may have.
     #[cfg_attr(feature = "openapi", schema(value_type = BuyerLimitsSchema))]
     pub limits: BuyerLimits,
+    /// Whether its seats are shown to who is logged in alone: its stream needs a ticket of `performances/{id}/stream-tickets`.
+    #[serde(default)]
+    pub members_only: bool,
     /// Names the hall's layout: a hold that says another is refused, because its indexes may mean other seats.
     pub seat_map_version: String,
 }

@@ -58,6 +58,12 @@ codes! {
     TokenInvalid = "token_invalid", 401, "로그인 정보가 올바르지 않아요. 다시 로그인해 주세요.", "The token is not valid. Log in again.";
     /// A token whose time is over.
     TokenExpired = "token_expired", 401, "로그인 시간이 지났어요. 다시 로그인해 주세요.", "The token has expired. Log in again.";
+    /// The seats of a members-only event without a stream ticket.
+    StreamTicketMissing = "stream_ticket_missing", 401, "회원에게만 좌석을 보여 주는 공연이에요. 로그인해 주세요.", "This event shows its seats to members. Log in first.";
+    /// A stream ticket that is forged, damaged, of another performance or something else.
+    StreamTicketInvalid = "stream_ticket_invalid", 401, "좌석을 볼 수 있는 표시가 올바르지 않아요. 다시 로그인해 주세요.", "The stream ticket is not valid. Log in again.";
+    /// A stream ticket whose time is over.
+    StreamTicketExpired = "stream_ticket_expired", 401, "좌석을 볼 수 있는 시간이 지났어요. 다시 연결해 주세요.", "The stream ticket has expired. Ask for a new one.";
     /// A refresh token that was used before: everything that came from its log-in is void.
     RefreshTokenReused = "refresh_token_reused", 401, "로그인 정보가 다시 쓰였어요. 안전을 위해 로그아웃했어요.", "The refresh token was used twice. You have been logged out for safety.";
     /// Wrong address or password.

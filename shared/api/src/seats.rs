@@ -53,6 +53,17 @@ const fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
+/// The answer of `POST performances/{id}/stream-tickets`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StreamTicket {
+    /// Goes into the stream's address: `performances/{id}/stream?ticket=…`.
+    pub ticket: String,
+    /// From when it opens no stream any more. One that is open goes on.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub expires_at: Timestamp,
+}
+
 /// What a seat page shows beside seats; sent when it changed, at most once a second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SaleStatus {

@@ -1,4 +1,4 @@
-//! Bounds of what an organiser may say of an event, and how many seats one buyer may have.
+//! Bounds of what an organiser may say of an event, how many seats one buyer may have, and how long a stream ticket is good.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,9 @@ pub const RUNTIME_MIN_MAX: u32 = 24 * 60;
 pub const PERFORMANCES_MAX: usize = 400;
 /// The most seats an organiser may allow one buyer.
 pub const BUYER_SEATS_MAX: u32 = 20;
+
+/// How long a stream ticket of a members-only event's performance is good, in milliseconds: time to connect, not to listen.
+pub const STREAM_TICKET_TTL_MS: i64 = 60_000;
 
 /// How many seats one buyer may have, held, ordered and ticketed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

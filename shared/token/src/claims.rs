@@ -49,6 +49,27 @@ impl Kind for AccessClaims {
     }
 }
 
+/// Who may join the seat stream of a performance that is for members: asked for with an access token, put into an address,
+/// and so worth little: one performance, for a minute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamClaims {
+    /// Who asked for it.
+    pub sub: UserId,
+    /// The performance whose stream it opens.
+    #[serde(rename = "prf")]
+    pub performance: PerformanceId,
+    /// From when it is void, in seconds since the Unix epoch. A stream that is open goes on.
+    pub exp: i64,
+}
+
+impl Kind for StreamClaims {
+    const TYPE: &'static str = "stream+jwt";
+    const AUDIENCE: &'static str = "nugul-stream";
+    fn expires_at_s(&self) -> Option<i64> {
+        Some(self.exp)
+    }
+}
+
 /// The text of an entry QR code. It has no end of its own: the gate asks whether `version` is still the ticket's.
 /// Names are short because each character makes the code denser.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

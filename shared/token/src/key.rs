@@ -8,7 +8,7 @@ use jsonwebtoken::{
 use serde_json::Value;
 use std::fmt;
 
-use crate::claims::{AccessClaims, EntryClaims, Envelope, ISSUER, Kind};
+use crate::claims::{AccessClaims, EntryClaims, Envelope, ISSUER, Kind, StreamClaims};
 
 /// Bytes of an Ed25519 seed (RFC 8032, 5.1.5).
 pub const SEED_BYTES: usize = 32;
@@ -87,6 +87,11 @@ impl SigningKey {
 
     /// Signs an access token.
     pub fn sign_access(&self, claims: AccessClaims) -> Result<String, KeyError> {
+        self.sign(claims)
+    }
+
+    /// Signs a stream ticket.
+    pub fn sign_stream(&self, claims: StreamClaims) -> Result<String, KeyError> {
         self.sign(claims)
     }
 

@@ -28,6 +28,15 @@ fn entry() -> EntryClaims {
     EntryClaims { ticket, performance, seat: 42, version: 1 }
 }
 
+fn stream() -> StreamClaims {
+    let (sub, performance) = (UserId::new(Region(3), NOW, [7; 9]), PerformanceId::new(Region(3), NOW, [9; 9]));
+    StreamClaims { sub, performance, exp: NOW_S + 60 }
+}
+
+fn stream_verifier(k: &SigningKey) -> StreamVerifier {
+    StreamVerifier::from_jwks(&jwks(&[k])).unwrap()
+}
+
 fn access_verifier(k: &SigningKey) -> AccessVerifier {
     AccessVerifier::from_jwks(&jwks(&[k])).unwrap()
 }
@@ -51,8 +60,30 @@ fn what_is_signed_is_read_back() {
 fn one_kind_is_never_taken_for_the_other() {
     let k = key(1);
     let (a, e) = (k.sign_access(access()).unwrap(), k.sign_entry(entry()).unwrap());
-    assert_eq!(access_verifier(&k).verify(&e, NOW), Err(TokenError::Invalid));
-    assert_eq!(EntryVerifier::from_jwks(&jwks(&[&k])).unwrap().verify(&a, NOW), Err(TokenError::Invalid));
+    let s = k.sign_stream(stream()).unwrap();
+    let performance = stream().performance;
+    for other in [&e, &s] {
+        assert_eq!(access_verifier(&k).verify(other, NOW), Err(TokenError::Invalid));
+    }
+    for other in [&a, &e] {
+        assert_eq!(stream_verifier(&k).verify(other, performance, NOW), Err(TokenError::Invalid));
+    }
+    for other in [&a, &s] {
+        assert_eq!(EntryVerifier::from_jwks(&jwks(&[&k])).unwrap().verify(other, NOW), Err(TokenError::Invalid));
+    }
+}
+
+#[test]
+fn a_stream_ticket_opens_one_performances_stream_until_it_ends() {
+    let k = key(1);
+    let ticket = k.sign_stream(stream()).unwrap();
+    let (v, performance) = (stream_verifier(&k), stream().performance);
+    assert_eq!(v.verify(&ticket, performance, NOW.plus_ms(59_999)), Ok(stream()));
+    assert_eq!(v.verify(&ticket, performance, NOW.plus_ms(60_000)), Err(TokenError::Expired));
+    let another = PerformanceId::new(Region(3), NOW, [1; 9]);
+    assert_eq!(v.verify(&ticket, another, NOW), Err(TokenError::Invalid));
+    let forged = key(2).sign_stream(stream()).unwrap();
+    assert_eq!(v.verify(&forged, performance, NOW), Err(TokenError::UnknownKey(key(2).kid().to_owned())));
 }
 
 #[test]

@@ -5,12 +5,12 @@ use jsonwebtoken::{
     Algorithm, DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk},
 };
-use nugul_domain::Timestamp;
+use nugul_domain::{PerformanceId, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 use std::{borrow::Cow, fmt};
 
-use crate::claims::{AccessClaims, EntryClaims, ISSUER, Kind};
+use crate::claims::{AccessClaims, EntryClaims, ISSUER, Kind, StreamClaims};
 
 /// The longest token looked at, in bytes; ours are under 600.
 pub const TOKEN_BYTES_MAX: usize = 2048;
@@ -132,6 +132,23 @@ impl AccessVerifier {
     /// Who is logged in at `now`, if the token is to be believed.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
         self.0.verify(token, now)
+    }
+}
+
+/// Verifies stream tickets.
+#[derive(Clone, Debug)]
+pub struct StreamVerifier(Keys);
+
+impl StreamVerifier {
+    /// With the keys a coordinator publishes at `/.well-known/jwks.json`.
+    pub fn from_jwks(jwks: &Value) -> Result<Self, JwksError> {
+        Keys::from_jwks(jwks).map(Self)
+    }
+
+    /// Who may join the stream of `performance` at `now`, if the ticket is to be believed. Another performance's is not valid.
+    pub fn verify(&self, ticket: &str, performance: PerformanceId, now: Timestamp) -> Result<StreamClaims, TokenError> {
+        let claims: StreamClaims = self.0.verify(ticket, now)?;
+        if claims.performance == performance { Ok(claims) } else { Err(TokenError::Invalid) }
     }
 }
 

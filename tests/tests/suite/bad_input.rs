@@ -140,6 +140,7 @@ fn writes(c: &Cast) -> Vec<Write> {
                 ("an unknown grade", json!({ "best": { "grade": "VIP", "count": 1 } }), "/best/grade"),
                 ("an unknown field inside", json!({ "best": { "grade": "R", "count": 1, "row": 1 } }), "/best/row"),
             ]),
+        Write::new(post.clone(), "performances/{id}/stream-tickets", &c.performance, buyer, None),
         Write::new(delete.clone(), "holds/{id}", &c.hold.id, buyer, None),
         Write::new(post.clone(), "holds/{id}/extend", &c.hold.id, buyer, None),
         Write::new(post.clone(), "holds/{id}/swap", &c.hold.id, buyer, Some(json!({ "give": [2], "take": [8] })))
@@ -318,8 +319,8 @@ fn writes(c: &Cast) -> Vec<Write> {
 struct Contract {
     guarded: bool,
     keyed: bool,
-    /// The fields of its body, and those it needs.
-    fields: Vec<String>,
+    /// The fields of its body with whether they say yes or no, and those it needs.
+    fields: Vec<(String, bool)>,
     needed: Vec<String>,
 }
 
@@ -337,7 +338,9 @@ async fn contract(api: &Api) -> BTreeMap<(String, String), Contract> {
             let schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
             let name = schema.and_then(|at| at.rsplit('/').next()).unwrap_or_default();
             let schema = &document["components"]["schemas"][name];
-            let fields = schema["properties"].as_object().map(|fields| fields.keys().cloned().collect());
+            let is_flag = |field: &Value| field["type"] == "boolean";
+            let fields = schema["properties"].as_object();
+            let fields = fields.map(|all| all.iter().map(|(name, field)| (name.clone(), is_flag(field))).collect());
             let needed = schema["required"]
                 .as_array()
                 .map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect());
@@ -367,8 +370,8 @@ fn by_contract(body: Option<&Value>, contract: &Contract) -> Vec<(String, Value,
         let without = changed(&|body| drop(body.as_object_mut().and_then(|fields| fields.remove(field))));
         all.push((format!("no {field}"), without, format!("/{field}")));
     }
-    for field in &contract.fields {
-        let other = changed(&|body| body[field] = json!(true));
+    for (field, is_flag) in &contract.fields {
+        let other = changed(&|body| body[field] = if *is_flag { json!("yes") } else { json!(true) });
         all.push((format!("another kind of {field}"), other, format!("/{field}")));
     }
     all.push(("a field too many".into(), changed(&|body| body["role"] = json!("admin")), "/role".into()));

@@ -9,7 +9,8 @@ use nugul_api::{
     Code,
     booking::Hold,
     headers::LAST_EVENT_ID,
-    seats::{EVENT_CHANGES, EVENT_SNAPSHOT, EVENT_STATUS, SaleStatus, SeatChanges, SeatSnapshot},
+    catalogue::Event,
+    seats::{EVENT_CHANGES, EVENT_SNAPSHOT, EVENT_STATUS, SaleStatus, SeatChanges, SeatSnapshot, StreamTicket},
 };
 use nugul_domain::{PerformanceId, SeatState};
 use nugul_platform::Service;
@@ -18,8 +19,11 @@ use nugul_tests::{
     checker::{Reader, Trouble, Watch},
     eventually,
     http::Method,
-    people::{DEMO_SELLER, crowd, new_performance},
+    people::{
+        DEMO_BUYER, DEMO_SELLER, crowd, event_body, in_days, new_performance, performance_of, signing_key,
+    },
 };
+use nugul_token::{SEED_BYTES, SigningKey, StreamClaims};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -203,6 +207,62 @@ async fn who_wants_no_stream_gets_the_snapshot() {
             .await
             .expect_status(200);
     }
+}
+
+#[tokio::test]
+async fn the_seats_of_a_members_only_event_need_a_ticket() {
+    let world = World::shared();
+    let seller = Buyer::log_in(&world.api(), DEMO_SELLER).await;
+    let mut body = event_body(1, 4);
+    body["members_only"] = json!(true);
+    let event: Event = seller.api.post("events", &body).await.expect(201);
+    assert!(event.members_only);
+    let (id, public) = (performance_of(&seller, &event).await, new_performance(&world.api(), 1, 4).await);
+    let buyer = Buyer::log_in(&world.api(), DEMO_BUYER).await;
+    let signed = |key: &SigningKey, performance: PerformanceId, in_ms: i64| {
+        let exp = in_days(0).plus_ms(in_ms).as_millis() / 1000;
+        key.sign_stream(StreamClaims { sub: buyer.account.id, performance, exp }).expect("a ticket")
+    };
+    let (ours, forger) = (signing_key(world), SigningKey::from_seed([1; SEED_BYTES]).expect("a key"));
+    let bad = [
+        ("nonsense".to_owned(), Code::StreamTicketInvalid),
+        (buyer.tokens.access_token.clone(), Code::StreamTicketInvalid),
+        (signed(&forger, id, 60_000), Code::StreamTicketInvalid),
+        (signed(&ours, public, 60_000), Code::StreamTicketInvalid),
+        (signed(&ours, id, -2_000), Code::StreamTicketExpired),
+    ];
+    for api in [world.api(), world.coordinator()] {
+        let path = format!("performances/{id}/stream");
+        for accept in ["application/json", "text/event-stream"] {
+            let accept = [("accept", accept)];
+            status_of(&api, &path, &accept, Method::GET).await.refused(Code::StreamTicketMissing);
+            for (ticket, code) in &bad {
+                status_of(&api, &format!("{path}?ticket={ticket}"), &accept, Method::GET).await.refused(*code);
+            }
+        }
+        status_of(&api, &path, &[], Method::HEAD).await.expect_status(401);
+        api.get(&format!("performances/{id}/seats")).await.refused(Code::StreamTicketMissing);
+        let tickets = format!("performances/{id}/stream-tickets");
+        api.post(&tickets, &json!({})).await.refused(Code::NotLoggedIn);
+        // A token is no ticket, but gets one.
+        let member = api.with_token(&buyer.tokens.access_token);
+        let ticket: StreamTicket = member.post(&tickets, &json!({})).await.expect(201);
+        let opened = format!("{path}?ticket={}", ticket.ticket);
+        let snapshot: SeatSnapshot =
+            status_of(&api, &opened, &[("accept", "application/json")], Method::GET).await.expect(200);
+        assert_eq!(snapshot.unpack(), Some(vec![SeatState::Available; 4]));
+        let _: SeatSnapshot = member.get(&format!("performances/{id}/seats")).await.expect(200);
+        let frame = api.stream_at(&opened, None).await.next(LIMIT).await;
+        assert_eq!(frame.event, EVENT_SNAPSHOT, "{frame:?}");
+        // Whose seats everyone may see asks for nothing.
+        api.get(&format!("performances/{public}/seats")).await.expect_status(200);
+    }
+    // The page asks who came to log in, and says why.
+    let page = world.api().get(&format!("/events/{}", event.summary.id)).await.text();
+    assert!(page.contains("회원 전용"), "{page}");
+    let page = world.api().get(&format!("/performances/{id}")).await;
+    let to = page.header("location").unwrap_or_default();
+    assert!(page.status == 303 && to.starts_with("/log-in"), "{} {to}", page.status);
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ pub struct Shared {
     room: Room,
     readers: Readers,
     followed: bool,
+    /// As the newest reader has it: what it shows to be let in may end.
+    upstream: Option<Outgoing>,
 }
 
 impl Shared {
@@ -75,6 +77,7 @@ pub fn join<H: Host>(host: &H, shared: &Rc<RefCell<Shared>>, mut upstream: Outgo
     let earlier = LIFETIME_MS / 10 * i64::from(chance) / i64::from(u16::MAX);
     let (reader, first_here) = {
         let here = &mut *shared.borrow_mut();
+        here.upstream = Some(upstream);
         let mut first = vec![Bytes::from(retry(chance))];
         first.extend(here.room.join(last.as_deref()));
         let reader = here.readers.add(first, address.as_deref(), host.now_ms() + LIFETIME_MS - earlier);
@@ -85,7 +88,7 @@ pub fn join<H: Host>(host: &H, shared: &Rc<RefCell<Shared>>, mut upstream: Outgo
         }
     };
     if first_here {
-        host.spawn(Box::pin(follow(host.clone(), Rc::clone(shared), upstream)));
+        host.spawn(Box::pin(follow(host.clone(), Rc::clone(shared))));
     }
     Joined::Reader(reader)
 }
@@ -102,13 +105,13 @@ fn pause_ms(failures: u32) -> u64 {
 }
 
 /// Keeps a room up to date while someone listens.
-async fn follow<H: Host>(host: H, shared: Rc<RefCell<Shared>>, upstream: Outgoing) {
+async fn follow<H: Host>(host: H, shared: Rc<RefCell<Shared>>) {
     let mut failures = 0u32;
     loop {
         if deserted(&shared) {
             return;
         }
-        let mut request = upstream.clone();
+        let Some(mut request) = shared.borrow().upstream.clone() else { return };
         if let Some(version) = shared.borrow().room.version() {
             request.headers.push((LAST_EVENT_ID.into(), version.to_string()));
         }

@@ -53,6 +53,7 @@ pub fn event(c: &Chrome, v: &EventView) -> String {
                     dt { (w.period) } dd { (text::period(c.lang, &summary.starts_on, &summary.ends_on)) }
                     dt { (w.runtime) } dd { (text::minutes(c.lang, e.runtime_min)) }
                     dt { (w.rating) } dd { (text::rating(c.lang, &e.rating)) }
+                    @if e.members_only { dt { (w.members_only) } dd { (w.members_only_what) } }
                 }
             }
         }

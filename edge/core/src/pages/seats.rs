@@ -110,7 +110,7 @@ pub fn seats(c: &Chrome, v: &SeatsView) -> String {
                 p.quiet { (text::moment(c.lang, p.summary.starts_at)) " · " span lang=[text::korean(c.lang)] { (p.event.place) } }
             }
             p #live role="status" data-live="catching-up" data-words-live=(w.live) data-words-catching-up=(w.catching_up)
-                data-words-offline=(w.offline) { span.js-only { (w.catching_up) } }
+                data-words-offline=(w.offline) data-words-log-in=(w.log_in_to_see) { span.js-only { (w.catching_up) } }
         }
         (organiser_link(c, v))
         (problem_box(c, v.problem.as_ref()))
@@ -120,6 +120,7 @@ pub fn seats(c: &Chrome, v: &SeatsView) -> String {
         @if hall.blocks.len() > 1 { (block_links(c, id, &hall, at)) }
         form #seats method="post" action={ "/performances/" (id) "/hold" }
             data-performance=(id) data-version=(v.snapshot.version) data-states=(v.snapshot.states) data-count=(v.snapshot.seat_count)
+            data-tickets=[p.members_only.then(|| format!("/api/v1/performances/{id}/stream-tickets"))]
             data-max=(max) data-lost=(w.lost_one) data-none=(w.none_chosen) data-limit=(text::limit(c.lang, p.limits))
             data-held=(w.held) data-sold=(w.sold) data-blocked=(w.blocked) data-available=(w.available) {
             input type="hidden" name="key" value=(v.idempotency_key);

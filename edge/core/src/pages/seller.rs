@@ -113,6 +113,7 @@ pub fn seller_performance(c: &Chrome, v: &SellerPerformanceView) -> String {
     let main = html! {
         h1 lang=[text::korean(c.lang)] { (p.event.title) }
         p { b { (text::moment(c.lang, p.summary.starts_at)) } " · " span lang=[text::korean(c.lang)] { (p.event.place) } }
+        @if p.members_only { p.quiet { (w.members_only) } }
         @if let Some(cancellation) = &v.cancellation { (progress(c, cancellation)) }
         section aria-labelledby="counts" {
             h2 #counts { (w.seats_now) }

@@ -103,6 +103,7 @@ fn seats_view(title: &str, grades: Vec<Grade>, selected: Vec<SeatIndex>) -> Seat
             event: p.event,
             grades,
             limits: nugul_domain::event::BuyerLimits::default(),
+            members_only: false,
             seat_map_version: "m".into(),
         },
         snapshot: SeatSnapshot::pack(7, &states),
@@ -260,6 +261,7 @@ fn pages(lang: Language, title: &str) -> Vec<(&'static str, String)> {
         rating: "만 8세 이상".into(),
         grades: hall(),
         limits: nugul_domain::event::BuyerLimits::default(),
+        members_only: false,
         performances: (0..5u8)
             .map(|k| PerformanceSummary {
                 id: PerformanceId::new(Region(1), now(), [k; 9]),

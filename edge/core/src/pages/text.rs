@@ -146,6 +146,9 @@ words! {
     live = "실시간", "Live";
     catching_up = "따라잡는 중", "Catching up";
     offline = "연결 끊김", "Disconnected";
+    log_in_to_see = "로그인해 주세요", "Log in to go on";
+    members_only = "회원 전용", "Members only";
+    members_only_what = "로그인하면 좌석을 볼 수 있어요.", "Log in to see the seats.";
     sum = "합계", "Total";
     lost_one = "방금 다른 분이 먼저 선택해서 뺐어요: ", "Someone was faster, so it was removed: ";
     instead = "가까운 빈자리가 있어요:", "There are free seats close by:";
