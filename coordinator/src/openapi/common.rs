@@ -31,8 +31,7 @@ const PUBLIC_READS: [&str; 13] = [
     "/rankings/events",
 ];
 /// Writes that take no key, below `/api/v1`: their answers hold tokens, which nobody keeps.
-const KEYLESS: [&str; 4] =
-    ["/auth/log-in", "/auth/refresh", "/auth/log-out", "/performances/{id}/stream-tickets"];
+const KEYLESS: [&str; 4] = ["/auth/log-in", "/auth/refresh", "/auth/log-out", "/performances/{id}/stream-tickets"];
 /// Writes of our own edges, below `/api/v1`: they show a key of their own, and number what they send.
 const OF_EDGES: [&str; 1] = ["/rankings/votes"];
 /// Path, what it answers with, in which media type.

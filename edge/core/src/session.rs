@@ -133,10 +133,7 @@ async fn fetch_keys<H: Host>(ctx: &Ctx<'_, H>, region: u8) -> Option<Verifiers> 
     let answer = ctx.ask(Some(region), Method::Get, "/.well-known/jwks.json", Vec::new(), Vec::new()).await.ok()?;
     let body = answer.body.collect(ANSWER_BYTES_MAX).await.ok()?;
     let jwks = serde_json::from_slice(&body).ok()?;
-    Some(Verifiers {
-        access: AccessVerifier::from_jwks(&jwks).ok()?,
-        streams: StreamVerifier::from_jwks(&jwks).ok()?,
-    })
+    Some(Verifiers { access: AccessVerifier::from_jwks(&jwks).ok()?, streams: StreamVerifier::from_jwks(&jwks).ok()? })
 }
 
 /// A person, and the token that says so.

@@ -8,8 +8,8 @@ use std::{
 use nugul_api::{
     Code,
     booking::Hold,
-    headers::LAST_EVENT_ID,
     catalogue::Event,
+    headers::LAST_EVENT_ID,
     seats::{EVENT_CHANGES, EVENT_SNAPSHOT, EVENT_STATUS, SaleStatus, SeatChanges, SeatSnapshot, StreamTicket},
 };
 use nugul_domain::{PerformanceId, SeatState};
@@ -19,9 +19,7 @@ use nugul_tests::{
     checker::{Reader, Trouble, Watch},
     eventually,
     http::Method,
-    people::{
-        DEMO_BUYER, DEMO_SELLER, crowd, event_body, in_days, new_performance, performance_of, signing_key,
-    },
+    people::{DEMO_BUYER, DEMO_SELLER, crowd, event_body, in_days, new_performance, performance_of, signing_key},
 };
 use nugul_token::{SEED_BYTES, SigningKey, StreamClaims};
 use serde_json::json;
