@@ -86,7 +86,7 @@ pub async fn put_all(app: &Parts, tx: &mut Tx, new: &[New]) -> Result<Vec<Owed>,
     let (now, trace_id) = (app.now(), trace::current().to_string());
     let room = HANDED_MAX.saturating_sub(app.outbox.handed().len());
     let mut owed = Vec::with_capacity(new.len());
-    for piece in pieces(&new) {
+    for piece in pieces(new) {
         let sql = format!(
             "INSERT INTO outbox (id, order_id, body, created_at, attempts, next_at, lane, trace_id, place) VALUES {}",
             rows(piece.len(), 9)

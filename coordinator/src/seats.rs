@@ -95,23 +95,22 @@ pub struct RecentSeats {
 
 /// Whether one of these seats was taken a moment ago, as far as that is known here.
 pub fn was_taken(app: &Parts, performance: PerformanceId, seats: &[SeatIndex]) -> bool {
-    remembered(app, performance).is_some_and(|snapshot| {
+    remembered(app, performance).is_some_and(|(_, snapshot)| {
         let is_free = |i: SeatIndex| snapshot.as_ref()?.seats.get(i as usize).map(|s| *s == SeatState::Available);
         !seats.iter().all(|&i| is_free(i) == Some(true))
     })
 }
 
 /// What was read a moment ago.
-fn remembered(app: &Parts, performance: PerformanceId) -> Option<Option<Arc<Snapshot>>> {
+fn remembered(app: &Parts, performance: PerformanceId) -> Option<Recent> {
     let all = app.recent.seats.lock().unwrap_or_else(PoisonError::into_inner);
-    let (_, seats) = all.get(&performance).filter(|(read_at, _)| app.now() < read_at.plus_ms(RECENT_MS))?;
-    Some(seats.clone())
+    all.get(&performance).filter(|(read_at, _)| app.now() < read_at.plus_ms(RECENT_MS)).cloned()
 }
 
 /// The seats as they are or were a moment ago; nothing where none was free.
 pub async fn recent(app: &Parts, info: &PerformanceInfo) -> Result<Option<Arc<Snapshot>>, ApiError> {
     let (id, now) = (info.summary.id, app.now());
-    if let Some(seats) = remembered(app, id) {
+    if let Some((_, seats)) = remembered(app, id) {
         return Ok(seats);
     }
     let seats = current(app, info).await?;

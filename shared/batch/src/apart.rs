@@ -45,11 +45,10 @@ mod tests {
 
     use super::*;
 
+    type Doubled<'a> = Pin<Box<dyn Future<Output = Together<Result<u32, &'static str>>> + Send + 'a>>;
+
     /// Doubles numbers; takes no odd one, and nothing at all where there is a hundred. Notes what it was given.
-    fn double<'a>(
-        given: &'a Mutex<Vec<Vec<u32>>>,
-        some: &'a [u32],
-    ) -> Pin<Box<dyn Future<Output = Together<Result<u32, &'static str>>> + Send + 'a>> {
+    fn double<'a>(given: &'a Mutex<Vec<Vec<u32>>>, some: &'a [u32]) -> Doubled<'a> {
         Box::pin(async move {
             given.lock().unwrap().push(some.to_vec());
             if some.contains(&100) {
