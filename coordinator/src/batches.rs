@@ -42,7 +42,10 @@ pub fn stored(count: usize, result: Result<bool, ApiError>) -> Together<Result<b
     match result {
         Ok(true) => Together::Done(vec![Ok(true); count]),
         Err(e) if is_away(&e) => Together::Away(Err(e)),
-        refused => Together::Refused(refused),
+        refused => {
+            tracing::debug!(count, ?refused, "not stored in one transaction");
+            Together::Refused(refused)
+        }
     }
 }
 

@@ -193,11 +193,8 @@ impl Payments {
         if let [one] = some {
             return Together::Done(vec![self.prepare_alone(one).await]);
         }
-        match self.prepare_all(some).await {
-            Ok(true) => Together::Done(vec![Ok(State::Prepared); some.len()]),
-            Ok(false) => Together::Refused(Err(Refusal::Busy)),
-            Err(error) => Together::Refused(Err(error)),
-        }
+        let all_new = self.prepare_all(some).await;
+        store::together(all_new.map(|all_new| all_new.then(|| vec![State::Prepared; some.len()])))
     }
 
     /// Stores all in one transaction. False where one of them was there before; nothing is stored then.

@@ -76,14 +76,12 @@ impl Payments {
     }
 
     async fn store_together(&self, some: &[Settlement]) -> Together<Result<Stored, Refusal>> {
-        match self.store_all(some).await {
-            Ok(stored) => {
-                // Once for all of them: who streams results reads them together.
-                self.results.send_replace(());
-                Together::Done(stored.into_iter().map(Ok).collect())
-            }
-            Err(error) => Together::Refused(Err(error)),
+        let stored = self.store_all(some).await;
+        if stored.is_ok() {
+            // Once for all of them: who streams results reads them together.
+            self.results.send_replace(());
         }
+        store::together(stored.map(Some))
     }
 
     /// Stores them in one transaction, or none. Tells of each whether it was stored.

@@ -66,11 +66,8 @@ impl Payments {
         if let [ask] = some {
             return Together::Done(vec![self.start_alone(ask).await]);
         }
-        match self.start_all(some).await {
-            Ok(Some(lease)) => Together::Done(vec![Ok(Begun::Ours { lease }); some.len()]),
-            Ok(None) => Together::Refused(Err(Refusal::Busy)),
-            Err(error) => Together::Refused(Err(error)),
-        }
+        let begun = self.start_all(some).await;
+        store::together(begun.map(|lease| lease.map(|lease| vec![Begun::Ours { lease }; some.len()])))
     }
 
     /// Begins all of them, with a few statements, and gives when their lease ends. Nothing is done where one of them is not

@@ -1,6 +1,7 @@
 //! Payments as stored: reading them, preparing them, and every change of state, each one transaction.
 use std::sync::Arc;
 
+use nugul_batch::Together;
 use nugul_proto::payment::v1::ResultKind;
 use sha2::{Digest, Sha256};
 use sqlx::any::AnyRow;
@@ -45,6 +46,19 @@ pub enum Refusal {
 impl From<sqlx::Error> for Refusal {
     fn from(error: sqlx::Error) -> Self {
         Self::Storage(Arc::new(error))
+    }
+}
+
+/// What came of doing commands in one transaction: their results in order, nothing where each needs a look of its own, or an
+/// error. The last two have them done one by one.
+pub fn together<R>(done: Result<Option<Vec<R>>, Refusal>) -> Together<Result<R, Refusal>> {
+    match done {
+        Ok(Some(results)) => Together::Done(results.into_iter().map(Ok).collect()),
+        Ok(None) => Together::Refused(Err(Refusal::Busy)),
+        Err(error) => {
+            tracing::warn!(?error, "not stored in one transaction");
+            Together::Refused(Err(error))
+        }
     }
 }
 
