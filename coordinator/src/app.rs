@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, RwLock, atomic::AtomicU64},
+    sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use nugul_token::{AccessVerifier, JwksError, KnownTokens, StreamVerifier};
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    catalogue::{CatalogueFile, service::Known},
+    catalogue::{CatalogueFile, RefusedWords, service::Known},
     config::Config,
     db::Db,
     keys::Keys,
@@ -83,6 +83,8 @@ pub struct Parts {
     pub mailer: Mailer,
     /// The search index in use, with its version.
     pub catalogue: watch::Sender<Arc<CatalogueFile>>,
+    /// The administrator's edit of the words that is not taken, while there is one.
+    pub refused_words: Mutex<Option<RefusedWords>>,
     /// The full-text engine, and the catalogue engine that stands in for it.
     pub search: Search,
     /// Performances looked up before.
@@ -148,6 +150,7 @@ impl Parts {
             mailer: Mailer::new(&config.smtp_url, config.mail_from.as_deref())?,
             catalogue: watch::Sender::new(Arc::new(catalogue)),
             search: Search::new(&config)?,
+            refused_words: Mutex::new(None),
             performances: RwLock::new(HashMap::new()),
             outbox: Outbox::default(),
             cancellations_begun: Notify::new(),

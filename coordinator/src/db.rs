@@ -5,7 +5,7 @@ use std::path::Path;
 use nugul_sql::Step;
 pub use nugul_sql::{Db, Tx, is_unique_violation, marks, padded, pieces, rows};
 
-const TABLES: [Step; 8] = [
+const TABLES: [Step; 9] = [
     ("accounts", include_str!("../migrations/0001_accounts.sql")),
     ("catalogue", include_str!("../migrations/0002_catalogue.sql")),
     ("booking", include_str!("../migrations/0003_booking.sql")),
@@ -14,6 +14,7 @@ const TABLES: [Step; 8] = [
     ("search", include_str!("../migrations/0006_search.sql")),
     ("outbox lanes", include_str!("../migrations/0007_outbox_lanes.sql")),
     ("members only", include_str!("../migrations/0008_members_only.sql")),
+    ("what searches are told of events", include_str!("../migrations/0009_event_fields.sql")),
 ];
 
 /// Where a simulation may let others go first.

@@ -108,8 +108,10 @@ fn converted(app: &App, e: &ImportEvent) -> Result<(nugul_api::catalogue::Event,
     });
     let new = NewEvent {
         title: e.title.clone(),
+        title_en: e.title_en.clone(),
         category: e.category.clone(),
         place: e.place.clone(),
+        cast: e.cast.clone(),
         description: e.description.clone(),
         starts_on: iso_date(e.starts_on),
         ends_on: iso_date(e.ends_on),

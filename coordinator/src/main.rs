@@ -12,7 +12,7 @@ use nugul_coordinator::{
     metrics, orders, outbox,
     payments::{self, PaymentClient},
     performances,
-    rankings::blocked,
+    rankings::{blocked, demand},
     reconcile, region_keys, search, seats,
     serve::serve,
     tidy,
@@ -101,6 +101,7 @@ async fn run() -> Result<(), String> {
         tokio::spawn(search::keeper::carry_out(app.clone())),
         tokio::spawn(tidy::keep_tidy(app.clone())),
         tokio::spawn(blocked::follow(app.clone())),
+        tokio::spawn(demand::follow(app.clone())),
     ];
     if let Some(address) = app.config.metrics_listen {
         let listener = TcpListener::bind(address).await.map_err(|e| format!("{address} cannot be listened on: {e}"))?;

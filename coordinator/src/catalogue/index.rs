@@ -1,7 +1,11 @@
 //! The search index that edges keep in memory: built here when the catalogue or the administrator's words changed, named by
 //! its content.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
@@ -70,29 +74,21 @@ impl CatalogueFile {
 /// Rebuilds the index whenever the catalogue or the words changed, until the process stops.
 pub async fn keep_fresh(app: App) {
     let mut stopping = app.stopping.clone();
-    let mut refused = None;
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
             _ = stopping.changed() => return,
         }
-        if let Err(e) = refresh(&app, &mut refused).await {
+        if let Err(e) = refresh(&app).await {
             tracing::warn!(context = e.context, "the search index could not be rebuilt; the old one serves on");
         }
     }
 }
 
-/// One look; `refused` is the edition of the words that was not taken, so that it is told once.
-async fn refresh(app: &Parts, refused: &mut Option<Stamp>) -> Result<(), ApiError> {
+/// One look.
+async fn refresh(app: &Parts) -> Result<(), ApiError> {
     let file = app.catalogue.borrow().clone();
-    let words = match edited(app, file.words.stamp(), refused) {
-        None => file.words.clone(),
-        Some(Ok(edited)) => Arc::new(edited),
-        Some(Err(why)) => {
-            tracing::warn!("the edited search words are not taken, those before stay: {why}");
-            file.words.clone()
-        }
-    };
+    let words = edited(app, file.words.stamp()).map_or_else(|| file.words.clone(), Arc::new);
     let now = app.now();
     let old = file.built_at.is_none_or(|at| now >= at.plus_ms(REBUILD_EVERY_MS));
     if old || !Arc::ptr_eq(&words, &file.words) || store::changes(&app.db).await? != file.changes {
@@ -101,14 +97,33 @@ async fn refresh(app: &Parts, refused: &mut Option<Stamp>) -> Result<(), ApiErro
     Ok(())
 }
 
-/// The words, if they were edited since the edition that is used.
-fn edited(app: &Parts, used: &Stamp, refused: &mut Option<Stamp>) -> Option<Result<Known, String>> {
+/// An edition of the administrator's words that is not taken.
+#[derive(Debug)]
+pub struct RefusedWords {
+    stamp: Stamp,
+    /// The file, the line and what is wrong with it.
+    pub why: String,
+}
+
+/// The words, if they were edited since the edition that is used. An edition with a bad line is told once, and kept for
+/// operators to see until another is there.
+fn edited(app: &Parts, used: &Stamp) -> Option<Known> {
     let folder = app.config.search_words.as_deref();
     let stamp = words::stamp(folder);
-    if stamp == *used || refused.as_ref() == Some(&stamp) {
+    let mut refused = app.refused_words.lock().unwrap_or_else(PoisonError::into_inner);
+    if refused.as_ref().is_some_and(|refused| refused.stamp == stamp) {
         return None;
     }
-    let read = Known::read(folder);
-    *refused = read.is_err().then_some(stamp);
-    Some(read)
+    *refused = None;
+    if stamp == *used {
+        return None;
+    }
+    match Known::read(folder) {
+        Ok(known) => Some(known),
+        Err(why) => {
+            tracing::warn!("the edited search words are not taken, those before stay: {why}");
+            *refused = Some(RefusedWords { stamp, why });
+            None
+        }
+    }
 }

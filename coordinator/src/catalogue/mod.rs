@@ -6,4 +6,4 @@ pub mod service;
 pub mod store;
 pub mod words;
 
-pub use index::CatalogueFile;
+pub use index::{CatalogueFile, RefusedWords};

@@ -47,6 +47,27 @@ pub fn new_event(id: EventId, e: NewEvent) -> Result<Event, ApiError> {
     if last < first {
         return Err(ApiError::field("/ends_on", ("시작일보다 빠를 수 없어요.", "It cannot be before the first day.")));
     }
+    let title_en = e.title_en.map(|title| text("/title_en", &title, bounds::TITLE_CHARS_MAX)).transpose()?;
+    if e.cast.len() > bounds::CAST_MAX {
+        return Err(ApiError::field(
+            "/cast",
+            (
+                format!("출연진은 {}명까지 적을 수 있어요.", bounds::CAST_MAX),
+                format!("At most {} names.", bounds::CAST_MAX),
+            ),
+        ));
+    }
+    let mut cast = Vec::with_capacity(e.cast.len());
+    for (i, name) in e.cast.iter().enumerate() {
+        let name = text(&format!("/cast/{i}"), name, bounds::LABEL_CHARS_MAX)?;
+        if cast.contains(&name) {
+            return Err(ApiError::field(
+                format!("/cast/{i}"),
+                ("같은 이름을 두 번 적을 수 없어요.", "No name can be given twice."),
+            ));
+        }
+        cast.push(name);
+    }
     if e.description.chars().count() > bounds::DESCRIPTION_CHARS_MAX {
         return Err(ApiError::field(
             "/description",
@@ -78,6 +99,8 @@ pub fn new_event(id: EventId, e: NewEvent) -> Result<Event, ApiError> {
     }
     Ok(Event {
         summary,
+        title_en,
+        cast,
         description: e.description,
         runtime_min: e.runtime_min,
         rating,

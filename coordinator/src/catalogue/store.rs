@@ -60,7 +60,7 @@ impl PerformanceInfo {
 }
 
 const EVENT_COLUMNS: &str = "e.id, e.title, e.category, e.place, e.description, e.starts_on, e.ends_on, e.runtime_min, e.rating, e.grades, \
-     e.hold_seats_max, e.performance_seats_max, e.event_seats_max, e.members_only";
+     e.hold_seats_max, e.performance_seats_max, e.event_seats_max, e.members_only, e.title_en, e.cast_names, e.demand";
 const PERFORMANCE_COLUMNS: &str = "p.id AS performance_id, p.starts_at, p.sales_open_at, COALESCE(p.sales_close_at, p.starts_at) AS sales_close_at, \
      p.cancelled_at";
 
@@ -90,6 +90,12 @@ fn limits(row: &AnyRow) -> Result<BuyerLimits, ApiError> {
     })
 }
 
+/// Who performs; nobody in rows older than the column.
+fn cast(row: &AnyRow) -> Result<Vec<String>, ApiError> {
+    let names: Option<String> = row.try_get("cast_names")?;
+    Ok(names.map(|names| serde_json::from_str(&names)).transpose()?.unwrap_or_default())
+}
+
 fn members_only(row: &AnyRow) -> Result<bool, ApiError> {
     Ok(row.try_get::<i64, _>("members_only")? != 0)
 }
@@ -109,7 +115,8 @@ pub async fn insert_event(tx: &mut Tx, event: &Event, seller: UserId) -> Result<
     let s = &event.summary;
     sqlx::query(
         "INSERT INTO events (id, seller_id, title, category, place, description, starts_on, ends_on, runtime_min, rating, grades, \
-         hold_seats_max, performance_seats_max, event_seats_max, members_only) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         hold_seats_max, performance_seats_max, event_seats_max, members_only, title_en, cast_names) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(s.id.to_bytes())
     .bind(seller.to_bytes())
@@ -126,6 +133,8 @@ pub async fn insert_event(tx: &mut Tx, event: &Event, seller: UserId) -> Result<
     .bind(i64::from(event.limits.performance_seats_max))
     .bind(i64::from(event.limits.event_seats_max))
     .bind(i64::from(event.members_only))
+    .bind(event.title_en.clone())
+    .bind(serde_json::to_string(&event.cast)?)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -239,6 +248,8 @@ pub async fn event(db: &Db, id: EventId) -> Result<Option<Event>, ApiError> {
     .await?;
     Ok(Some(Event {
         summary: summary(&row)?,
+        title_en: row.try_get("title_en")?,
+        cast: cast(&row)?,
         description: row.try_get("description")?,
         runtime_min: u32::try_from(row.try_get::<i64, _>("runtime_min")?).unwrap_or(0),
         rating: row.try_get("rating")?,
@@ -343,14 +354,17 @@ async fn entries(
             Ok(nugul_catalog::CatalogEvent {
                 id: s.id.to_string(),
                 title: s.title,
+                title_en: row.try_get("title_en")?,
                 category: s.category,
                 place: s.place,
+                cast: cast(row)?,
                 starts_on: s.starts_on,
                 ends_on: s.ends_on,
                 min_price_krw: prices.iter().min().copied().unwrap_or(0),
                 max_price_krw: prices.iter().max().copied().unwrap_or(0),
                 rating: row.try_get("rating")?,
                 runtime_min: u32::try_from(row.try_get::<i64, _>("runtime_min")?).unwrap_or(0),
+                popularity: u32::try_from(row.try_get::<i64, _>("demand")?).unwrap_or(0),
                 performances: sales.performances,
                 sales_open_at: sales.opens,
                 sales_close_at: sales.closes,

@@ -1,5 +1,7 @@
 //! `admin/search`: what an operator can ask for, and how the full-text indexes stand.
 
+use std::sync::PoisonError;
+
 use axum::{
     Json, Router,
     extract::State,
@@ -69,10 +71,14 @@ async fn state(State(app): State<App>, auth: Auth) -> Result<Json<SearchState>, 
         }
         _ => false,
     };
+    let (pending, versions) = (feed::pending(&app.db).await?, versions::all(&app.db).await?);
+    let jobs = jobs::last(&app.db, JOBS_SHOWN).await?;
+    let refused = app.refused_words.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(Json(SearchState {
         engine: if answers { Engine::Opensearch } else { Engine::Catalogue },
-        pending: feed::pending(&app.db).await?,
-        versions: versions::all(&app.db).await?,
-        jobs: jobs::last(&app.db, JOBS_SHOWN).await?,
+        pending,
+        versions,
+        jobs,
+        words_refused: refused.as_ref().map(|refused| refused.why.clone()),
     }))
 }

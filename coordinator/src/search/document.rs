@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::mapping::BEGINNING_CHARS_MAX;
+use super::{mapping::BEGINNING_CHARS_MAX, question::FIELDS};
 use crate::{
     app::{Parts, hex},
     catalogue::store,
@@ -47,20 +47,8 @@ impl Document {
 
 fn fields(e: &CatalogEvent) -> Value {
     let region = e.region.as_deref().unwrap_or_default();
-    json!({
+    let mut fields = json!({
         "id": e.id,
-        "title": e.title,
-        "category": e.category,
-        "place": e.place,
-        "title_keys": keys(&e.title),
-        "category_keys": keys(&e.category),
-        "place_keys": keys(&e.place),
-        "title_initials": consonants(&e.title),
-        "category_initials": consonants(&e.category),
-        "place_initials": consonants(&e.place),
-        "region": region,
-        "region_keys": keys(region),
-        "region_initials": consonants(region),
         "title_pairs": normalise(&e.title),
         "category_is": normalise(&e.category),
         "region_is": normalise(region),
@@ -77,7 +65,27 @@ fn fields(e: &CatalogEvent) -> Value {
         "transferable": e.transferable,
         "popularity": e.popularity,
         "entry": e,
-    })
+    });
+    for (name, _) in FIELDS {
+        let texts = texts(e, name);
+        fields[name] = json!(texts);
+        fields[format!("{name}_keys")] = texts.iter().flat_map(|text| keys(text)).collect();
+        fields[format!("{name}_initials")] = texts.iter().flat_map(|text| consonants(text)).collect();
+    }
+    fields
+}
+
+/// What an event says in one of the fields that are searched.
+fn texts<'e>(e: &'e CatalogEvent, field: &str) -> Vec<&'e str> {
+    match field {
+        "title" => vec![&e.title],
+        "title_en" => e.title_en.as_deref().into_iter().collect(),
+        "cast" => e.cast.iter().map(String::as_str).collect(),
+        "category" => vec![&e.category],
+        "place" => vec![&e.place],
+        "region" => e.region.as_deref().into_iter().collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The keystrokes from each word on.

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::words::IndexWords;
+use super::{question::FIELDS, words::IndexWords};
 
 /// The longest beginning that is indexed, in keystrokes or initial consonants.
 pub const BEGINNING_CHARS_MAX: usize = 40;
@@ -66,22 +66,10 @@ fn beginnings() -> Value {
 }
 
 fn fields() -> Value {
-    json!({
+    let mut fields = json!({
         "id": { "type": "keyword" },
         "digest": { "type": "keyword", "index": false },
-        "title": korean(),
-        "category": korean(),
-        "place": korean(),
-        "title_keys": beginnings(),
-        "category_keys": beginnings(),
-        "place_keys": beginnings(),
-        "title_initials": beginnings(),
-        "category_initials": beginnings(),
-        "place_initials": beginnings(),
         "title_pairs": { "type": "text", "analyzer": "pairs" },
-        "region": korean(),
-        "region_keys": beginnings(),
-        "region_initials": beginnings(),
         "category_is": { "type": "keyword" },
         "region_is": { "type": "keyword" },
         "place_is": { "type": "keyword" },
@@ -99,5 +87,11 @@ fn fields() -> Value {
         "popularity": { "type": "long" },
         // What is answered, as it is.
         "entry": { "type": "object", "enabled": false },
-    })
+    });
+    for (name, _) in FIELDS {
+        fields[name] = korean();
+        fields[format!("{name}_keys")] = beginnings();
+        fields[format!("{name}_initials")] = beginnings();
+    }
+    fields
 }

@@ -1,6 +1,6 @@
 //! A search as the full-text engine is asked it, and what its answer says.
 //!
-//! Every word must be found, in the title, the category, the place or the region: as a beginning of what is typed there
+//! Every word must be found, in one of [`FIELDS`]: as a beginning of what is typed there
 //! (keystrokes, or initial consonants where the word is nothing else), or all of them by morphology. A search that finds
 //! nothing is asked again: as typed in the other keyboard layout, with typing errors forgiven, and at last with most words.
 
@@ -19,8 +19,9 @@ use super::{
     order,
 };
 
-/// What a match in each field is worth beside one in the title.
-const FIELDS: [(&str, f64); 4] = [("title", 4.0), ("category", 1.0), ("place", 1.5), ("region", 1.0)];
+/// The fields a text is looked for in, and what a match in each is worth beside one in the others.
+pub const FIELDS: [(&str, f64); 6] =
+    [("title", 4.0), ("title_en", 3.8), ("cast", 3.2), ("category", 1.0), ("place", 1.5), ("region", 1.0)];
 /// A title that begins with the whole text, however it is spaced.
 const WHOLE_BOOST: f64 = 2.0;
 /// A word found as a beginning.
@@ -156,7 +157,7 @@ pub fn text(q: &str) -> Value {
     } })
 }
 
-/// A word as a beginning in the title, the category or the place.
+/// A word as a beginning in any of the fields.
 fn in_any_field(word: &str) -> Value {
     let queries: Vec<Value> = FIELDS
         .iter()

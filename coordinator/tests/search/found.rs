@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use nugul_api::{
     Code,
+    catalogue::Event,
     search::{Engine, FoundListing, SearchPage},
 };
-
 use nugul_catalog::CatalogEvent;
+use nugul_domain::account::Role;
 use serde_json::{Value, json};
 
 use crate::{
@@ -33,6 +34,13 @@ async fn filled() -> Coordinator {
     for (title, category, place, first, last) in EVENTS {
         coordinator.event_on(title, category, place, first, last).await;
     }
+    let cast_of = json!({
+        "title": "너굴의 숲", "title_en": "The Raccoon Dog’s Forest", "category": "연극", "place": "대학로 예술극장",
+        "cast": ["김너굴", "Rosa Lind"], "description": "", "starts_on": "2027-08-01", "ends_on": "2027-08-31",
+        "runtime_min": 90, "rating": "전체관람가",
+        "grades": [{ "grade": "R", "price_krw": 55_000, "rows": 2, "seats_per_row": 2 }],
+    });
+    let _: Event = expect(201, coordinator.post(Role::Seller, "events", &cast_of).await);
     let coordinator = coordinator.at_work();
     coordinator.settled().await;
     coordinator
@@ -65,6 +73,12 @@ async fn what_people_type_finds_what_they_mean() {
         ("season, category, place", "크리스마스 발레 예술의전당", "호두까기 인형 크리스마스 발레"),
         ("place and category", "예술의전당 뮤지컬", "라이온 킹"),
         ("small letters", "golden hour", "IU 콘서트 The Golden Hour"),
+        ("English title", "raccoon forest", "너굴의 숲"),
+        ("beginning of the English title", "the raccoon do", "너굴의 숲"),
+        ("who performs", "김너굴", "너굴의 숲"),
+        ("who performs, in the other layout", "rlasjrnf", "너굴의 숲"),
+        ("initials of who performs", "ㄱㄴㄱ", "너굴의 숲"),
+        ("who performs, and what", "rosa lind 연극", "너굴의 숲"),
         ("full width", "ＩＵ", "IU 콘서트 The Golden Hour"),
     ] {
         let titles = coordinator.titles(q).await;

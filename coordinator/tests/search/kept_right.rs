@@ -1,8 +1,17 @@
 //! The index follows the database: changes in order, differences found and put right.
 
-use nugul_api::search::{SearchIndex, SearchJobState, SearchWork};
-use nugul_coordinator::search::{client::Write, document, feed};
-use nugul_domain::{EventId, Region, account::Role, id::RANDOM_BYTES};
+use nugul_api::search::{SearchIndex, SearchJobState, SearchPage, SearchWork};
+use nugul_catalog::{CatalogEvent, Query, Sort, Weights};
+use nugul_coordinator::{
+    rankings::demand,
+    search::{client::Write, document, feed},
+};
+use nugul_domain::{
+    EventId, Region,
+    account::Role,
+    id::RANDOM_BYTES,
+    ranking::{Batch, Deed, Source, Vote, Voter},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -10,7 +19,7 @@ use crate::{
     world::{Coordinator, eventually, expect},
 };
 
-async fn entry(coordinator: &Coordinator, title: &str) -> Option<nugul_catalog::CatalogEvent> {
+async fn entry(coordinator: &Coordinator, title: &str) -> Option<CatalogEvent> {
     coordinator.search(&[("q", title)]).await.items.into_iter().find(|e| e.title == title)
 }
 
@@ -46,6 +55,52 @@ async fn a_change_is_found_and_an_older_state_never_comes_back() {
     let _: Value = expect(202, coordinator.post(Role::Seller, &path, &body).await);
     eventually("its cancellation is found", async || {
         entry(&coordinator, "너굴의 밤").await.filter(|e| e.performances == 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_people_book_is_wanted_most_and_fades() {
+    const FORTY_DAYS_MS: i64 = 40 * 24 * 60 * 60 * 1000;
+    let server = running().await;
+    let coordinator = Coordinator::new(&server).await.at_work();
+    coordinator.settled().await;
+    let mut ids = Vec::new();
+    for title in ["하나의 밤", "둘의 밤", "셋의 밤"] {
+        ids.push(coordinator.event(title, "콘서트", "너굴홀").await.summary.id);
+    }
+    let (app, most) = (&coordinator.app, ids[1]);
+    let voted = |deed, voter| Vote { deed, voter: Voter(voter) };
+    let mut votes: Vec<_> = (0..8).map(|voter| voted(Deed::Booked(most), voter)).collect();
+    votes.push(voted(Deed::Looked(ids[2]), 1));
+    // One that is no event any more.
+    votes.push(voted(Deed::Looked(EventId::new(Region(0), app.now(), [9; RANDOM_BYTES])), 1));
+    let batch = Batch { source: Source(1), seq: 1, votes };
+    app.rankings.count(&batch, app.now()).await.unwrap();
+    assert_eq!(demand::pass(app).await.unwrap(), 2);
+    // Nothing has changed since, so nothing is told.
+    assert_eq!(demand::pass(app).await.unwrap(), 0);
+    let told = |page: SearchPage<CatalogEvent>| {
+        page.items.into_iter().map(|e| (e.title, e.popularity)).collect::<Vec<(String, u32)>>()
+    };
+    let by_demand = [("q", "밤"), ("sort", "popularity")];
+    eventually("the booked event comes first", async || {
+        let page = told(coordinator.search(&by_demand).await);
+        let wanted: Vec<&str> = page.iter().map(|(title, _)| title.as_str()).collect();
+        (wanted == ["둘의 밤", "셋의 밤", "하나의 밤"] && page[0].1 > page[1].1 && page[1].1 > page[2].1).then_some(())
+    })
+    .await;
+    eventually("the catalogue's own index says the same", async || {
+        let index = app.catalogue.borrow().index.clone();
+        let query = Query { sort: Sort::Popularity, ..Query::text("밤") };
+        let page = nugul_catalog::search(&[&index], &query, &Weights::default());
+        (page.items.first()?.event.title == "둘의 밤").then_some(())
+    })
+    .await;
+    coordinator.later(FORTY_DAYS_MS);
+    assert_eq!(demand::pass(app).await.unwrap(), 2);
+    eventually("the faded one is like the others", async || {
+        coordinator.search(&by_demand).await.items.iter().all(|e| e.popularity <= 1).then_some(())
     })
     .await;
 }

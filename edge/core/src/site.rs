@@ -736,6 +736,7 @@ fn card_of(event: CatalogEvent) -> pages::EventCard {
     pages::EventCard {
         id: event.id,
         title: event.title,
+        title_en: event.title_en,
         category: event.category,
         place: event.place,
         starts_on: event.starts_on,

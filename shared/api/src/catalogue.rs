@@ -10,10 +10,16 @@ use serde::{Deserialize, Serialize};
 pub struct NewEvent {
     /// 1 to 120 characters.
     pub title: String,
+    /// The title in English or in Latin letters, 1 to 120 characters; searches find the event by it. Absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title_en: Option<String>,
     /// 뮤지컬, 연극, 콘서트 …
     pub category: String,
     /// Where.
     pub place: String,
+    /// Who performs, the best known first: up to 64 names of 1 to 80 characters, none twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cast: Vec<String>,
     /// Up to 5,000 characters.
     pub description: String,
     /// The first day, `YYYY-MM-DD`.
@@ -163,6 +169,12 @@ pub struct Event {
     /// What a list shows.
     #[serde(flatten)]
     pub summary: EventSummary,
+    /// The title in English or in Latin letters, where the organiser gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title_en: Option<String>,
+    /// Who performs, the best known first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cast: Vec<String>,
     /// In the organiser's words.
     pub description: String,
     /// The running time in minutes.

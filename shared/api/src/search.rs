@@ -186,4 +186,7 @@ pub struct SearchState {
     pub versions: Vec<SearchVersion>,
     /// The last jobs, the newest first.
     pub jobs: Vec<SearchJob>,
+    /// Why the last edit of the words is not taken, with its file and line; absent where it is. Those before it are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words_refused: Option<String>,
 }

@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use nugul_domain::event::CAST_MAX;
 use uuid::Uuid;
 
 use crate::entry::CatalogEvent;
 use crate::format::{Column, Lists, Texts};
 use crate::grams;
 use crate::import::parse_date;
-use crate::index::{
-    COLUMNS, Field, MAX_CAST, MAX_EVENTS, MAX_INDEX_BYTES, MAX_TEXT_BYTES, MEAN_SCALE, SECTIONS, frame,
-};
+use crate::index::{COLUMNS, Field, MAX_EVENTS, MAX_INDEX_BYTES, MAX_TEXT_BYTES, MEAN_SCALE, SECTIONS, frame};
 use crate::text::number::read_out;
 use crate::text::{compose_conjoining, glyphs, glyphs_into, normalise_words};
 use crate::words::Words;
@@ -61,7 +60,7 @@ impl<'e> Row<'e> {
         let text = |text: &String| (text.len() <= MAX_TEXT_BYTES).then(|| compose_conjoining(text));
         let optional = |of: &Option<String>| of.as_ref().map_or(Some(None), |of| text(of).map(Some));
         let prices = event.min_price_krw >= 0 && event.max_price_krw >= 0;
-        if starts > ends || !prices || event.cast.len() > MAX_CAST {
+        if starts > ends || !prices || event.cast.len() > CAST_MAX {
             return None;
         }
         let region = match &event.region {

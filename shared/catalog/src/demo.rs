@@ -197,6 +197,8 @@ fn stage(
     let (first, last) = (performances.first()?.date(), performances.last()?.date());
     Some(ImportEvent {
         title,
+        title_en: None,
+        cast: Vec::new(),
         category: production.category.to_owned(),
         place: venue.name.to_owned(),
         description: format!("{} {} {}에서 만납니다.", production.description, venue.city, venue.name),

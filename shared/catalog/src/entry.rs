@@ -66,8 +66,10 @@ impl CatalogEvent {
         Self {
             id,
             title: event.title.clone(),
+            title_en: event.title_en.clone(),
             category: event.category.clone(),
             place: event.place.clone(),
+            cast: event.cast.clone(),
             starts_on: iso_date(event.starts_on),
             ends_on: iso_date(event.ends_on),
             min_price_krw: prices().min().unwrap_or(0),

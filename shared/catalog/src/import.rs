@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use nugul_domain::event::CAST_MAX;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
 use time::macros::{format_description, offset};
@@ -18,6 +19,8 @@ pub const MAX_TITLE_CHARS: usize = 200;
 pub const MAX_CATEGORY_CHARS: usize = 40;
 /// Longest place, in characters.
 pub const MAX_PLACE_CHARS: usize = 200;
+/// Longest name of who performs, in characters.
+pub const MAX_PERFORMER_CHARS: usize = 80;
 /// Longest description, in characters.
 pub const MAX_DESCRIPTION_CHARS: usize = 5_000;
 /// Longest viewing rating, in characters.
@@ -50,10 +53,16 @@ const KOREA: UtcOffset = offset!(+9);
 pub struct ImportEvent {
     /// The title as printed on the poster.
     pub title: String,
+    /// The title in English or in Latin letters; may be absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title_en: Option<String>,
     /// 뮤지컬, 연극, 콘서트 and so on; free text.
     pub category: String,
     /// The hall.
     pub place: String,
+    /// Who performs, the best known first; may be absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cast: Vec<String>,
     /// What the event page says; may be empty.
     pub description: String,
     /// First day of the run, in Asia/Seoul.
@@ -120,9 +129,21 @@ impl ImportEvent {
     /// Whether the event keeps all rules of the format; if not, which one it breaks.
     pub fn check(&self) -> Result<(), String> {
         check_text("title", &self.title, MAX_TITLE_CHARS)?;
+        if let Some(title_en) = &self.title_en {
+            check_text("title_en", title_en, MAX_TITLE_CHARS)?;
+        }
         check_text("category", &self.category, MAX_CATEGORY_CHARS)?;
         check_text("place", &self.place, MAX_PLACE_CHARS)?;
         check_text("rating", &self.rating, MAX_RATING_CHARS)?;
+        if self.cast.len() > CAST_MAX {
+            return Err(format!("cast has more than {CAST_MAX} names"));
+        }
+        for (at, name) in self.cast.iter().enumerate() {
+            check_text("cast", name, MAX_PERFORMER_CHARS)?;
+            if self.cast[..at].contains(name) {
+                return Err(format!("cast names {name} twice"));
+            }
+        }
         if self.description.chars().count() > MAX_DESCRIPTION_CHARS {
             return Err(format!("description is longer than {MAX_DESCRIPTION_CHARS} characters"));
         }

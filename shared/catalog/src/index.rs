@@ -14,7 +14,7 @@
 
 use std::fmt;
 
-use nugul_domain::Timestamp;
+use nugul_domain::{Timestamp, event::CAST_MAX};
 use time::Date;
 use uuid::Uuid;
 
@@ -29,8 +29,6 @@ pub const MAX_EVENTS: usize = 200_000;
 pub const MAX_INDEX_BYTES: usize = 64 * 1024 * 1024;
 /// Longest text of an event, in bytes; longer ones have no place in lists.
 pub const MAX_TEXT_BYTES: usize = 2_048;
-/// Most performers of an event that are kept.
-pub const MAX_CAST: usize = 64;
 
 pub(crate) const MAGIC: [u8; 4] = *b"NGLC";
 pub(crate) const FORMAT: u8 = 2;
@@ -435,7 +433,7 @@ impl Index {
     }
 
     fn cast(&self, n: usize) -> Vec<String> {
-        let names = self.cast_of.get(&self.bytes, n).take(MAX_CAST);
+        let names = self.cast_of.get(&self.bytes, n).take(CAST_MAX);
         names.map(|number| self.text(Field::Cast, number).to_owned()).collect()
     }
 }

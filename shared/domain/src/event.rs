@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 pub const TITLE_CHARS_MAX: usize = 120;
 /// The longest category or place, in characters.
 pub const LABEL_CHARS_MAX: usize = 80;
+/// The most names of who performs in one event.
+pub const CAST_MAX: usize = 64;
 /// The longest description, in characters.
 pub const DESCRIPTION_CHARS_MAX: usize = 5_000;
 /// The longest running time, in minutes.

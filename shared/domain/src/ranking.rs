@@ -38,6 +38,8 @@ pub const NOTED_MAX: usize = 100;
 pub const PLACES_MAX: usize = 50;
 /// A score that faded below this is not shown.
 pub const SHOWN_MIN: f64 = 0.5;
+/// Steps of demand for each doubling of a score: few, so that what is told of an event changes seldom.
+pub const DEMAND_STEPS: f64 = 2.0;
 /// Bits that remember the votes of one period: 2 MB. After a million votes one in 500 new ones is taken for a repeated
 /// one; a repeated one is never taken for new.
 pub const VOTE_BITS: u32 = 1 << 24;
@@ -275,6 +277,18 @@ impl Score {
     /// How many votes cast at `now` it is worth.
     pub fn worth(self, window: Window, now: Timestamp) -> f64 {
         (self.0 - window.age(now)).exp2()
+    }
+
+    /// The demand that searches are told of, in steps of a score's logarithm ([`DEMAND_STEPS`]): 0 for what has faded below
+    /// [`SHOWN_MIN`], 1 for that.
+    pub fn demand(self, window: Window, now: Timestamp) -> u32 {
+        let doublings = self.0 - window.age(now) - SHOWN_MIN.log2();
+        if doublings < 0.0 {
+            return 0;
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; saturates")]
+        let steps = (doublings * DEMAND_STEPS).floor() as u32;
+        steps.saturating_add(1)
     }
 }
 

@@ -182,6 +182,12 @@ fn writes(c: &Cast) -> Vec<Write> {
             [
                 ("an empty title", "title", json!(" "), "/title"),
                 ("a long title", "title", long(121), "/title"),
+                ("an empty English title", "title_en", json!(" "), "/title_en"),
+                ("a long English title", "title_en", long(121), "/title_en"),
+                ("a performer without a name", "cast", json!(["너굴이", " "]), "/cast/1"),
+                ("a performer with a long name", "cast", json!([long(81)]), "/cast/0"),
+                ("a performer twice", "cast", json!(["너굴이", " 너굴이"]), "/cast/1"),
+                ("a crowd of performers", "cast", (0..65).map(|n| n.to_string()).collect(), "/cast"),
                 ("a long description", "description", long(5_001), "/description"),
                 ("a date that is none", "starts_on", json!("2026-02-30"), "/starts_on"),
                 ("an end before the start", "ends_on", json!("2001-01-01"), "/ends_on"),

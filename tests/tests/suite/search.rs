@@ -4,6 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use nugul_api::{
     Code,
+    catalogue::Event,
     search::{Engine, FoundListing, SearchJob, SearchJobState, SearchPage, SearchState},
 };
 use nugul_platform::Service;
@@ -112,13 +113,17 @@ async fn words_that_an_administrator_edits_are_known_everywhere_without_a_restar
     known(&[&edge, &coordinator], "달밤여인숙").await;
     // A bad line changes nothing; it is told, and a good edit after it is taken.
     write(&words, "달밤여인숙 => 시카고\n혼자");
+    let admin = Buyer::log_in(&coordinator, DEMO_ADMIN).await.api;
+    let refused = async || admin.get("admin/search").await.expect::<SearchState>(200).words_refused;
     eventually("the bad line is told", FOUND_LIMIT, async || {
-        world.log(Service::Coordinator).contains("synonyms.txt, line 2").then_some(())
+        refused().await.filter(|why| why.contains("synonyms.txt, line 2"))
     })
     .await;
+    assert!(world.log(Service::Coordinator).contains("synonyms.txt, line 2"));
     known(&[&edge, &coordinator], "달밤여인숙").await;
     write(&words, "호랑이굴 => 레미제라블");
     known(&[&edge, &coordinator], "호랑이굴").await;
+    assert_eq!(refused().await, None);
     assert_eq!(first_title(&edge, "달밤여인숙").await, None);
     fs::remove_dir_all(&words).unwrap();
 }
@@ -164,6 +169,32 @@ async fn the_same_question_finds_the_same_at_the_edge_and_at_the_coordinator() {
     .await;
     let none: SearchPage<FoundListing> = edge.get("search/listings").await.expect(200);
     assert_eq!((none.items, none.total), (Vec::new(), 0));
+}
+
+#[tokio::test]
+async fn an_event_is_found_by_its_english_title_and_by_who_performs() {
+    let world = World::shared();
+    let (edge, coordinator) = (world.api(), world.coordinator());
+    let seller = Buyer::log_in(&edge, DEMO_SELLER).await;
+    let mut body = event_body(2, 2);
+    body["title"] = json!("숲속의 하룻밤");
+    body["title_en"] = json!("A Night Among Spruces");
+    body["cast"] = json!(["갈매나무", "Odalys Verne"]);
+    let event: Event = seller.api.post("events", &body).await.expect(201);
+    assert_eq!(event.title_en.as_deref(), Some("A Night Among Spruces"));
+    assert_eq!(event.cast, ["갈매나무", "Odalys Verne"]);
+    let read: Event = edge.get(&format!("events/{}", event.summary.id)).await.expect(200);
+    assert_eq!(read, event);
+    for (path, api) in [("edge", &edge), ("coordinator", &coordinator)] {
+        for q in ["among spruces", "갈매나무", "ㄱㅁㄴㅁ", "odalys verne"] {
+            eventually(&format!("{q} at the {path}"), FOUND_LIMIT, async || {
+                (first_title(api, q).await.as_deref() == Some("숲속의 하룻밤")).then_some(())
+            })
+            .await;
+        }
+    }
+    let page = edge.get(&format!("/events/{}", event.summary.id)).await.text();
+    assert!(page.contains("A Night Among Spruces") && page.contains("갈매나무, Odalys Verne"), "{page}");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! One change to many readers: how late it is at each, what a stream costs, beside nginx with nchan in the same run.
+//! One change to many readers: how late it is at each, what a stream costs, beside nginx with nchan and the Centrifuge library
+//! in the same run.
 
 use std::{
     collections::HashMap,
@@ -18,6 +19,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
 use crate::{
+    centrifuge::Centrifuge,
     cpu::Cpu,
     crowd::{Crowd, Heard},
     ground::{Ground, post},
@@ -27,7 +29,7 @@ use crate::{
     wire::{Ask, Wire},
 };
 
-/// Readers past the edge, and of nchan.
+/// Readers past the edge, and of the peers.
 const READERS: [usize; 3] = [1_000, 5_000, 10_000];
 /// Readers of a Durable Object, in one room and in shards.
 const OBJECT_READERS: [usize; 3] = [1_000, 2_000, 5_000];
@@ -68,18 +70,13 @@ pub(crate) async fn run() -> Report {
     let widest = ours.last().expect("measured");
     results.push(Figure::new("coordinator_kb_per_stream", "KB", widest.kb_per_stream));
     results.extend(burst(&ground).await);
-    let our_p99 = widest.quantile(99);
     drop(ground);
 
     if let Some(nchan) = Nchan::start() {
-        for readers in READERS {
-            let measured = beside(&nchan, readers).await;
-            results.extend(measured.figures("nchan", readers));
-            if readers == READERS[READERS.len() - 1] {
-                let name = format!("coordinator_to_nchan_p99_ratio_{readers}");
-                results.push(Figure::new(name, "ratio", our_p99 / measured.quantile(99)));
-            }
-        }
+        results.extend(peer("nchan", &nchan.origin, &nchan.processes(), &ours).await);
+    }
+    if let Some(centrifuge) = Centrifuge::start() {
+        results.extend(peer("centrifuge", &centrifuge.origin, &centrifuge.processes(), &ours).await);
     }
 
     for (edge, name, settings, sizes) in [
@@ -112,7 +109,7 @@ pub(crate) async fn run() -> Report {
             "seats_per_change": SEATS.len(), "burst_readers": BURST_READERS, "burst_changes_per_s": BURST_PER_S, "burst_s": BURST_S,
         }),
         results,
-        baseline: "nginx with nchan, the same frames to the same client; delays are from before the change was asked for to a reader's read, on the same processors as the readers",
+        baseline: "nginx with nchan and the Centrifuge library, the same frames to the same client; delays are from before the change was asked for to a reader's read, on the same processors as the readers",
     }
 }
 
@@ -195,16 +192,27 @@ async fn one(ground: &Ground, origin: &str, service: Service, readers: usize) ->
     Measured::of(&dismissed(crowd).await, &sent, readers, kb_per_stream, cpu)
 }
 
-/// The same frames through nchan.
-async fn beside(nchan: &Nchan, readers: usize) -> Measured {
-    let mut wire = Wire::open(&nchan.origin).await;
-    let processes = nchan.processes();
+/// A peer with as many readers as ours had, and how much later than there a change was at ours.
+async fn peer(name: &str, origin: &str, processes: &[u32], ours: &[Measured]) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for (readers, ours) in READERS.into_iter().zip(ours) {
+        let measured = beside(origin, processes, readers).await;
+        figures.extend(measured.figures(name, readers));
+        let ratio = ours.quantile(99) / measured.quantile(99);
+        figures.push(Figure::new(format!("coordinator_to_{name}_p99_ratio_{readers}"), "ratio", ratio));
+    }
+    figures
+}
+
+/// The same frames through a peer, which takes them at `/pub` and has its streams at `/sub`.
+async fn beside(origin: &str, processes: &[u32], readers: usize) -> Measured {
+    let mut wire = Wire::open(origin).await;
     let first = 1_790_000_000_000_000_i64;
     let payload =
         |version: i64| format!("{{\"from\":{},\"to\":{version},\"changes\":[[[0,1],[1,1],[2,1],[3,1]]]}}", version - 1);
     // Whoever joins gets the newest message at once, as with a snapshot.
     publish(&mut wire, &payload(first)).await;
-    let (crowd, kb_per_stream) = gather(&nchan.origin, "/sub".to_owned(), readers, &processes).await;
+    let (crowd, kb_per_stream) = gather(origin, "/sub".to_owned(), readers, processes).await;
     let mut version = first;
     for _ in 0..WARM_UP {
         version += 1;
@@ -228,7 +236,7 @@ async fn beside(nchan: &Nchan, readers: usize) -> Measured {
 async fn publish(wire: &mut Wire, payload: &str) {
     let ask = Ask { method: "POST", path: "/pub", kind: "text/plain", body: payload.as_bytes(), ..Ask::default() };
     let status = wire.send(ask).await.status;
-    assert!((200..300).contains(&status), "nchan answered {status}");
+    assert!((200..300).contains(&status), "the peer answered {status}");
 }
 
 /// A crowd, and the kilobytes that each of its streams costs these processes.

@@ -13,6 +13,7 @@
 //! `ground` is the platform under a bench and its buyers, `wire` the client, `peer` OpenSearch to compare with, `load` and
 //! `cpu` what is measured, `report` what is said.
 
+mod centrifuge;
 mod cpu;
 mod crowd;
 mod fanout;

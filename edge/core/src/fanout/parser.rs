@@ -96,7 +96,6 @@ impl Parser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn frames_are_read_however_lines_end() {
@@ -116,36 +115,6 @@ mod tests {
         assert_eq!(parser.push(&vec![b'x'; FRAME_BYTES_MAX + 1]), Err(FrameTooLong));
         for _ in 0..3 * FRAME_BYTES_MAX / 8 {
             assert!(parser.push(b": alive\n").is_ok());
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
-
-        #[test]
-        fn it_does_not_matter_where_the_stream_is_cut(
-            text in "(event: [a-z]{1,6}(\n|\r\n)|data:[ -~]{0,9}\r|id: [0-9]{1,3}\n|:[a-z]*\n|\n){0,30}",
-            cuts in prop::collection::vec(1usize..9, 1..40),
-        ) {
-            let whole = Parser::default().push(text.as_bytes());
-            let (mut parser, mut rest, mut items) = (Parser::default(), text.as_bytes(), Vec::new());
-            for cut in cuts.iter().cycle() {
-                let (now, later) = rest.split_at((*cut).min(rest.len()));
-                items.extend(parser.push(now).unwrap());
-                rest = later;
-                if rest.is_empty() {
-                    break;
-                }
-            }
-            prop_assert_eq!(whole, Ok(items));
-        }
-
-        #[test]
-        fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
-            let mut parser = Parser::default();
-            for piece in bytes.chunks(7) {
-                let _ = parser.push(piece);
-            }
         }
     }
 }

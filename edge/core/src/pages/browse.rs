@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use nugul_api::{
     catalogue::{CalendarDay, PerformanceSummary},
+    problem::Language,
     rankings::{Movement, RankedEvent, RankedKeyword},
 };
 use nugul_catalog::query::{Highlight, Highlighted};
@@ -48,11 +49,13 @@ pub fn event(c: &Chrome, v: &EventView) -> String {
             div {
                 p.quiet { (text::category(c.lang, &summary.category)) }
                 h1 lang=[text::korean(c.lang)] { (summary.title) }
+                @if let Some(english) = &e.title_en { p.quiet lang="en" { (english) } }
                 dl.facts {
                     dt { (w.place) } dd lang=[text::korean(c.lang)] { (summary.place) }
                     dt { (w.period) } dd { (text::period(c.lang, &summary.starts_on, &summary.ends_on)) }
                     dt { (w.runtime) } dd { (text::minutes(c.lang, e.runtime_min)) }
                     dt { (w.rating) } dd { (text::rating(c.lang, &e.rating)) }
+                    @if !e.cast.is_empty() { dt { (w.cast) } dd lang=[text::korean(c.lang)] { (e.cast.join(", ")) } }
                     @if e.members_only { dt { (w.members_only) } dd { (w.members_only_what) } }
                 }
             }
@@ -156,6 +159,7 @@ pub(super) fn cards(c: &Chrome, events: &[EventCard]) -> Markup {
                         a.card href={ "/events/" (e.id) } {
                             (poster(&e.title, &e.category))
                             strong lang=[text::korean(c.lang)] { (marked(&e.title, &e.highlights, Highlighted::Title)) }
+                            @if let (Language::English, Some(english)) = (c.lang, &e.title_en) { span lang="en" { (english) } }
                             span.quiet lang=[text::korean(c.lang)] { (marked(&e.place, &e.highlights, Highlighted::Place)) }
                             span.quiet { (text::period(c.lang, &e.starts_on, &e.ends_on)) }
                             @if let Some(at) = e.sales_open_at.filter(|at| *at > c.now) {

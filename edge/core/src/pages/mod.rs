@@ -63,6 +63,8 @@ pub struct EventCard {
     pub id: String,
     /// Its title.
     pub title: String,
+    /// Its title in English or in Latin letters, shown to who reads English.
+    pub title_en: Option<String>,
     /// 뮤지컬, 연극, 콘서트 …
     pub category: String,
     /// Where.

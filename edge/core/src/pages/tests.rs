@@ -207,6 +207,7 @@ fn card(title: &str, category: &str) -> EventCard {
     EventCard {
         id: summary(title).id.to_string(),
         title: title.into(),
+        title_en: Some(format!("The {title}")),
         category: category.into(),
         place: "블루스퀘어 신한카드홀".into(),
         starts_on: "2026-12-01".into(),
@@ -256,6 +257,8 @@ fn pages(lang: Language, title: &str) -> Vec<(&'static str, String)> {
         .collect();
     let event_of = |title: &str| Event {
         summary: summary(title),
+        title_en: Some("Les Misérables".into()),
+        cast: vec!["김너굴".into(), "Rosa <Lind>".into()],
         description: format!("{title}\n\n장 발장의 용서와 혁명의 바리케이드. 빅토르 위고 원작의 송스루 뮤지컬."),
         runtime_min: 175,
         rating: "만 8세 이상".into(),
@@ -467,6 +470,10 @@ fn what_matched_is_marked_and_nothing_else_is() {
     let page = search(&chrome(Language::Korean), &view);
     assert!(page.contains("<mark>&lt;</mark>레 <mark>미제&gt;</mark></strong>"), "{page}");
     assert!(page.contains("블루<mark>스</mark>퀘어"), "{page}");
+    // The English title is for who reads English.
+    assert!(!page.contains("The &lt;레 미제&gt;"), "{page}");
+    let page = search(&chrome(Language::English), &view);
+    assert!(page.contains("<span lang=\"en\">The &lt;레 미제&gt;</span>"), "{page}");
 }
 
 #[test]

@@ -67,6 +67,7 @@ words! {
     period = "기간", "Dates";
     runtime = "관람 시간", "Running time";
     rating = "관람 등급", "Age";
+    cast = "출연", "Cast";
     prices = "좌석 가격", "Prices";
     grade = "등급", "Grade";
     price = "가격", "Price";

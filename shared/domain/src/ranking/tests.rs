@@ -40,6 +40,16 @@ fn half_lives_are_as_said() {
 }
 
 #[test]
+fn demand_rises_by_two_steps_with_each_doubling_and_ends_where_nothing_is_shown() {
+    let window = Window::Week;
+    let of = |weight| Score::NONE.with(window, START, weight).demand(window, START);
+    assert_eq!([1, 2, 3, 4, 8, 1_000_000].map(of), [3, 5, 6, 7, 9, 42]);
+    let later = |ms| Score::NONE.with(window, START, 1).demand(window, START.plus_ms(ms));
+    assert_eq!((later(window.half_life_ms() - 1_000), later(window.half_life_ms() + 1_000)), (1, 0));
+    assert_eq!(Score::NONE.demand(window, START), 0);
+}
+
+#[test]
 fn votes_that_come_evenly_are_worth_their_number_in_the_window() {
     let every_ms = Window::Hour.length_ms() / 100;
     let mut score = Score::NONE;
