@@ -33,6 +33,7 @@ pub mod rankings;
 pub mod reconcile;
 pub mod refunds;
 pub mod region_keys;
+pub mod rounds;
 pub mod search;
 pub mod seats;
 pub mod serve;

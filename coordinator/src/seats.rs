@@ -19,6 +19,7 @@ use crate::{
         store::{self, PerformanceInfo},
     },
     error::ApiError,
+    rounds,
 };
 
 /// How old seats may be that suggestions are made from, in milliseconds.
@@ -125,14 +126,8 @@ pub async fn recent(app: &Parts, info: &PerformanceInfo) -> Result<Option<Arc<Sn
 
 /// Frees holds when they end, until the process stops.
 pub async fn expire_holds(app: App) {
-    let mut stopping = app.stopping.clone();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(EXPIRE_EVERY) => {}
-            _ = stopping.changed() => return,
-        }
-        if let Err(e) = app.seats.expire_due().await {
-            tracing::warn!("holds could not be freed: {e}");
-        }
-    }
+    rounds::every(app, EXPIRE_EVERY, "holds could not be freed", |app| async move {
+        Ok(app.seats.expire_due().await.map(drop)?)
+    })
+    .await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nugul_domain::PerformanceId;
 use sqlx::Row;
 
-use crate::{accounts, app::App, error::ApiError};
+use crate::{accounts, app::App, error::ApiError, rounds};
 
 /// How often.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
@@ -26,16 +26,7 @@ const SEATS_MAX: i64 = 1_000;
 
 /// Deletes what is over, until the process stops.
 pub async fn keep_tidy(app: App) {
-    let mut stopping = app.stopping.clone();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(SWEEP_EVERY) => {}
-            _ = stopping.changed() => return,
-        }
-        if let Err(e) = sweep(&app).await {
-            tracing::warn!(context = e.context, "what is over could not be deleted");
-        }
-    }
+    rounds::every(app, SWEEP_EVERY, "what is over could not be deleted", |app| async move { sweep(&app).await }).await;
 }
 
 async fn sweep(app: &App) -> Result<(), ApiError> {

@@ -16,7 +16,7 @@ use super::{
     store,
     words::{self, Known, Stamp},
 };
-use crate::{app::App, app::Parts, db::Db, error::ApiError};
+use crate::{app::App, app::Parts, db::Db, error::ApiError, rounds};
 
 /// How often a change is looked for. Every edge has it within seconds of the change.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -73,16 +73,8 @@ impl CatalogueFile {
 
 /// Rebuilds the index whenever the catalogue or the words changed, until the process stops.
 pub async fn keep_fresh(app: App) {
-    let mut stopping = app.stopping.clone();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = stopping.changed() => return,
-        }
-        if let Err(e) = refresh(&app).await {
-            tracing::warn!(context = e.context, "the search index could not be rebuilt; the old one serves on");
-        }
-    }
+    let failed = "the search index could not be rebuilt; the old one serves on";
+    rounds::every(app, LOOK_EVERY, failed, |app| async move { refresh(&app).await }).await;
 }
 
 /// One look.

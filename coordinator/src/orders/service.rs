@@ -39,7 +39,7 @@ use crate::{
     },
     idempotency::{self, Answer, Begun, Key},
     messages::Message,
-    outbox, overload,
+    outbox, overload, rounds,
 };
 
 /// How often it looks, where another replica may have brought the outcome.
@@ -262,16 +262,8 @@ pub async fn issue(app: &Parts, tx: &mut Tx, order: &StoredOrder) -> Result<Vec<
 
 /// Ends orders nobody paid in time, until the process stops.
 pub async fn expire_orders(app: App) {
-    let mut stopping = app.stopping.clone();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(EXPIRE_EVERY) => {}
-            _ = stopping.changed() => return,
-        }
-        if let Err(e) = expire_batch(&app).await {
-            tracing::warn!(context = e.context, "overdue orders could not be ended");
-        }
-    }
+    let failed = "overdue orders could not be ended";
+    rounds::every(app, EXPIRE_EVERY, failed, |app| async move { expire_batch(&app).await }).await;
 }
 
 /// Ends what is overdue now: orders nobody paid, and orders whose payment nobody decided.

@@ -16,6 +16,7 @@ use crate::{
     app::{App, Parts},
     catalogue::store,
     error::ApiError,
+    rounds,
     search::feed,
 };
 
@@ -24,16 +25,10 @@ const LOOK_EVERY: Duration = Duration::from_mins(1);
 
 /// Tells of it until the process stops.
 pub async fn follow(app: App) {
-    let mut stopping = app.stopping.clone();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = stopping.changed() => return,
-        }
-        if let Err(e) = pass(&app).await {
-            tracing::warn!(context = e.context, "searches could not be told what is in demand");
-        }
-    }
+    rounds::every(app, LOOK_EVERY, "searches could not be told what is in demand", |app| async move {
+        pass(&app).await.map(drop)
+    })
+    .await;
 }
 
 /// One look. Returns how many events changed.

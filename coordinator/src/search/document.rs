@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{mapping::BEGINNING_CHARS_MAX, question::FIELDS};
+use super::mapping::{BEGINNING_CHARS_MAX, FIELDS};
 use crate::{
     app::{Parts, hex},
     catalogue::store,

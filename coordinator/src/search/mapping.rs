@@ -6,8 +6,11 @@
 
 use serde_json::{Value, json};
 
-use super::{question::FIELDS, words::IndexWords};
+use super::words::IndexWords;
 
+/// The fields a text is looked for in, and what a match in each is worth beside one in the others.
+pub const FIELDS: [(&str, f64); 6] =
+    [("title", 4.0), ("title_en", 3.8), ("cast", 3.2), ("category", 1.0), ("place", 1.5), ("region", 1.0)];
 /// The longest beginning that is indexed, in keystrokes or initial consonants.
 pub const BEGINNING_CHARS_MAX: usize = 40;
 /// How soon a write is seen by searches.

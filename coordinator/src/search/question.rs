@@ -15,13 +15,10 @@ use serde_json::{Value, json};
 use super::{
     client::{Client, ClientError, SEARCH_WITHIN_THERE},
     counts, filters,
-    mapping::BEGINNING_CHARS_MAX,
+    mapping::{BEGINNING_CHARS_MAX, FIELDS},
     order,
 };
 
-/// The fields a text is looked for in, and what a match in each is worth beside one in the others.
-pub const FIELDS: [(&str, f64); 6] =
-    [("title", 4.0), ("title_en", 3.8), ("cast", 3.2), ("category", 1.0), ("place", 1.5), ("region", 1.0)];
 /// A title that begins with the whole text, however it is spaced.
 const WHOLE_BOOST: f64 = 2.0;
 /// A word found as a beginning.
