@@ -34,13 +34,6 @@ async fn filled() -> Coordinator {
     for (title, category, place, first, last) in EVENTS {
         coordinator.event_on(title, category, place, first, last).await;
     }
-    let cast_of = json!({
-        "title": "너굴의 숲", "title_en": "The Raccoon Dog’s Forest", "category": "연극", "place": "대학로 예술극장",
-        "cast": ["김너굴", "Rosa Lind"], "description": "", "starts_on": "2027-08-01", "ends_on": "2027-08-31",
-        "runtime_min": 90, "rating": "전체관람가",
-        "grades": [{ "grade": "R", "price_krw": 55_000, "rows": 2, "seats_per_row": 2 }],
-    });
-    let _: Event = expect(201, coordinator.post(Role::Seller, "events", &cast_of).await);
     let coordinator = coordinator.at_work();
     coordinator.settled().await;
     coordinator
@@ -49,6 +42,14 @@ async fn filled() -> Coordinator {
 #[tokio::test]
 async fn what_people_type_finds_what_they_mean() {
     let coordinator = filled().await;
+    let cast_of = json!({
+        "title": "너굴의 숲", "title_en": "The Raccoon Dog’s Forest", "category": "연극", "place": "대학로 예술극장",
+        "cast": ["김너굴", "Rosa Lind"], "description": "", "starts_on": "2027-08-01", "ends_on": "2027-08-31",
+        "runtime_min": 90, "rating": "전체관람가",
+        "grades": [{ "grade": "R", "price_krw": 55_000, "rows": 2, "seats_per_row": 2 }],
+    });
+    let _: Event = expect(201, coordinator.post(Role::Seller, "events", &cast_of).await);
+    coordinator.settled().await;
     for (kind, q, first) in [
         ("title", "레미제라블", "레미제라블"),
         ("other spaces", "레 미제 라블", "레미제라블"),
