@@ -1,5 +1,4 @@
 //! `cargo xtask build`: the native programs, both edges, and the list of where everything is.
-use std::env;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -73,7 +72,7 @@ pub(crate) fn build(wanted: &Wanted) -> Fallible<Artifacts> {
 
 /// cargo, in the project's root.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = nugul_platform::cargo();
     command.current_dir(paths::root());
     command
 }

@@ -36,7 +36,7 @@ impl Up {
         fs::create_dir_all(&dir).expect("a folder");
         let log = fs::File::create(dir.join("up.log")).expect("a log");
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut command = nugul_platform::cargo();
         command.args(["run", "--quiet", "--package", "xtask", "--", "up", "--events", "8"]);
         for (flag, variable) in [("--edge", EDGE), ("--profile", PROFILE), ("--redis", REDIS)] {
             if let Some(value) = env::var_os(variable) {

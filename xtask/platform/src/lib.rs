@@ -3,10 +3,11 @@
 //! - `options`: what to run. `artifacts`: where the built programs are. `platform`: start, kill, restart, stop.
 //! - `services`: each service's command line and settings. `servers`, `database`: a private MariaDB. `redis`, `resp`: private Redis sets.
 //! - `restarts`: when what ended by itself is started again. `interrupt`: the wish to stop, seen by everything that waits.
-//! - `opensearch`: a private OpenSearch.
+//! - `opensearch`: a private OpenSearch. `cargo`: cargo as a shell starts it.
 //! - `process`: a child process with its log. `probe`: asking whether one is ready. `ports`, `tls`: what they need first.
 
 mod artifacts;
+mod cargo;
 mod database;
 mod error;
 mod interrupt;
@@ -24,6 +25,7 @@ mod services;
 mod tls;
 
 pub use artifacts::Artifacts;
+pub use cargo::cargo;
 pub use database::Database;
 pub use error::Error;
 pub use interrupt::Interrupt;

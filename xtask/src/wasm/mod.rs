@@ -50,7 +50,7 @@ impl Toolchain {
 
     /// Builds one edge crate; returns the path of its module.
     pub(crate) fn build(&self, package: &str, target: &str) -> Fallible<PathBuf> {
-        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut command = nugul_platform::cargo();
         command
             .args(["build", "--quiet", "--profile", "edge", "--package", package, "--target", target, "--target-dir"])
             .arg(paths::target_wasm())
