@@ -2,8 +2,8 @@
 use nugul_platform::Edge;
 
 use crate::args::Args;
-use crate::build::{self, Optimised, Wanted, cargo};
-use crate::run::{Failure, Fallible, shown};
+use crate::build::{self, Optimised, Wanted};
+use crate::run::{Failure, Fallible, cargo, shown};
 use crate::tools;
 
 /// Benches of the services alone.

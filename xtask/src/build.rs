@@ -6,7 +6,7 @@ use std::process::Command;
 use nugul_platform::{Artifacts, Edge};
 
 use crate::paths;
-use crate::run::{Failure, Fallible, captured, find, say, shown, step};
+use crate::run::{Failure, Fallible, captured, cargo, find, say, shown, step};
 use crate::tools::{self, Npm};
 use crate::wasm::Toolchain;
 
@@ -68,13 +68,6 @@ pub(crate) fn build(wanted: &Wanted) -> Fallible<Artifacts> {
     // Which runner of the worker was asked for concerns this run alone.
     Artifacts { wrangler: None, ..artifacts.clone() }.write(&file)?;
     Ok(artifacts)
-}
-
-/// cargo, in the project's root.
-pub(crate) fn cargo() -> Command {
-    let mut command = nugul_platform::cargo();
-    command.current_dir(paths::root());
-    command
 }
 
 fn native(optimised: Optimised) -> Fallible {

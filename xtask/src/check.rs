@@ -1,6 +1,6 @@
 //! `cargo xtask check`: format, lints, the contracts' golden files, WASM builds, dependency policy. Everything runs; the failures are named at the end.
-use crate::build::{self, Wanted, cargo};
-use crate::run::{Failure, Fallible, find, say, shown, step};
+use crate::build::{self, Wanted};
+use crate::run::{Failure, Fallible, cargo, find, say, shown, step};
 use nugul_platform::Edge;
 
 /// Crates that build for WASM alone.

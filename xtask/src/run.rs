@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::paths;
+
 /// Why a task failed: a sentence for a person.
 pub(crate) type Fallible<T = ()> = Result<T, Failure>;
 
@@ -111,6 +113,13 @@ fn with_program<T>(command: &mut Command, wait: impl FnOnce(Child) -> io::Result
 pub(crate) fn shown(command: &mut Command) -> Fallible {
     let status = with_program(command, |mut child| child.wait())?;
     if status.success() { Ok(()) } else { Err(Failure::new(format!("{} failed ({status})", name(command)))) }
+}
+
+/// cargo, in the project's root.
+pub(crate) fn cargo() -> Command {
+    let mut command = nugul_platform::cargo();
+    command.current_dir(paths::root());
+    command
 }
 
 /// Runs a command and returns its standard output; what it said is part of the failure.

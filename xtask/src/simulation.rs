@@ -1,7 +1,7 @@
 //! `cargo xtask chaos sim`: builds the simulation and runs its seeds.
 use crate::args::Args;
-use crate::run::{Fallible, shown};
-use crate::{build::cargo, tools};
+use crate::run::{Fallible, cargo, shown};
+use crate::tools;
 
 /// The flags with a number that go to the program as they are.
 const NUMBERS: [&str; 4] = ["seeds", "from", "threads", "seed"];

@@ -2,9 +2,9 @@
 use nugul_platform::{Artifacts, Database, Edge, Profile, Redis};
 
 use crate::args::Args;
-use crate::build::{self, Optimised, Wanted, cargo};
+use crate::build::{self, Optimised, Wanted};
 use crate::check::WASM_ONLY;
-use crate::run::{Failure, Fallible, say, step, watched};
+use crate::run::{Failure, Fallible, cargo, say, step, watched};
 use crate::tools;
 
 /// The end-to-end tests.

@@ -12,6 +12,7 @@ use nugul_domain::{
 };
 use sqlx::Row;
 
+use super::service::away;
 use crate::{
     app::{App, Parts},
     catalogue::store,
@@ -34,8 +35,7 @@ pub async fn follow(app: App) {
 /// One look. Returns how many events changed.
 pub async fn pass(app: &Parts) -> Result<usize, ApiError> {
     let now = app.now();
-    let standing = app.rankings.standing(Kind::Events, Window::Week, now).await;
-    let standing = standing.map_err(|e| ApiError::unavailable(format_args!("rankings: {e}")))?;
+    let standing = app.rankings.standing(Kind::Events, Window::Week, now).await.map_err(|e| away(&e))?;
     let mut wanted: HashMap<EventId, i64> = HashMap::with_capacity(standing.now.len());
     for (subject, score) in &standing.now {
         let demand = score.demand(Window::Week, now);

@@ -140,7 +140,8 @@ fn rounded(score: f64) -> f64 {
     (score * 100.0).round() / 100.0
 }
 
-fn away(e: &nugul_coordination::Error) -> ApiError {
+/// Rankings that cannot be reached.
+pub(super) fn away(e: &nugul_coordination::Error) -> ApiError {
     ApiError::unavailable(format_args!("rankings: {e}"))
 }
 

@@ -4,16 +4,14 @@ use std::collections::BTreeSet;
 
 use nugul_api::{
     Code,
-    catalogue::Event,
     search::{Engine, FoundListing, SearchPage},
 };
 use nugul_catalog::CatalogEvent;
-use nugul_domain::account::Role;
 use serde_json::{Value, json};
 
 use crate::{
     server::running,
-    world::{Coordinator, encoded, expect, refused},
+    world::{Coordinator, encoded, event_body, expect, refused},
 };
 
 const EVENTS: [(&str, &str, &str, &str, &str); 9] = [
@@ -42,13 +40,10 @@ async fn filled() -> Coordinator {
 #[tokio::test]
 async fn what_people_type_finds_what_they_mean() {
     let coordinator = filled().await;
-    let cast_of = json!({
-        "title": "너굴의 숲", "title_en": "The Raccoon Dog’s Forest", "category": "연극", "place": "대학로 예술극장",
-        "cast": ["김너굴", "Rosa Lind"], "description": "", "starts_on": "2027-08-01", "ends_on": "2027-08-31",
-        "runtime_min": 90, "rating": "전체관람가",
-        "grades": [{ "grade": "R", "price_krw": 55_000, "rows": 2, "seats_per_row": 2 }],
-    });
-    let _: Event = expect(201, coordinator.post(Role::Seller, "events", &cast_of).await);
+    let mut with_cast = event_body("너굴의 숲", "연극", "대학로 예술극장");
+    with_cast["title_en"] = json!("The Raccoon Dog’s Forest");
+    with_cast["cast"] = json!(["김너굴", "Rosa Lind"]);
+    coordinator.event_of(&with_cast).await;
     coordinator.settled().await;
     for (kind, q, first) in [
         ("title", "레미제라블", "레미제라블"),

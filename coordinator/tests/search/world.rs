@@ -150,17 +150,19 @@ impl Coordinator {
 
     /// A seller's new event.
     pub(crate) async fn event(&self, title: &str, category: &str, place: &str) -> Event {
-        self.event_on(title, category, place, "2027-01-01", "2027-02-28").await
+        self.event_of(&event_body(title, category, place)).await
     }
 
     /// The same, on these days.
     pub(crate) async fn event_on(&self, title: &str, category: &str, place: &str, first: &str, last: &str) -> Event {
-        let body = json!({
-            "title": title, "category": category, "place": place, "description": "너굴이 노래해요.",
-            "starts_on": first, "ends_on": last, "runtime_min": 100, "rating": "전체관람가",
-            "grades": [{ "grade": "R", "price_krw": 55_000, "rows": 2, "seats_per_row": 2 }],
-        });
-        expect(201, self.post(Role::Seller, "events", &body).await)
+        let mut body = event_body(title, category, place);
+        (body["starts_on"], body["ends_on"]) = (json!(first), json!(last));
+        self.event_of(&body).await
+    }
+
+    /// The same, as a body says it.
+    pub(crate) async fn event_of(&self, body: &Value) -> Event {
+        expect(201, self.post(Role::Seller, "events", body).await)
     }
 
     /// A search as a client makes it.
@@ -211,6 +213,15 @@ impl Drop for Coordinator {
         // What stays is removed by the next run.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// What a seller says of an event.
+pub(crate) fn event_body(title: &str, category: &str, place: &str) -> Value {
+    json!({
+        "title": title, "category": category, "place": place, "description": "너굴이 노래해요.",
+        "starts_on": "2027-01-01", "ends_on": "2027-02-28", "runtime_min": 100, "rating": "전체관람가",
+        "grades": [{ "grade": "R", "price_krw": 55_000, "rows": 2, "seats_per_row": 2 }],
+    })
 }
 
 /// Parameters as a client sends them.

@@ -1,20 +1,16 @@
 //! What holds of whatever bytes an upstream sends. The fuzz target and the property tests call it.
 
-use nugul_edge_core::fanout::parser::{Item, Parser};
+use nugul_edge_core::fanout::{FRAME_BYTES_MAX, FrameTooLong, Item, Parser};
 
-/// A stream in pieces says what it says as a whole, and no more than was sent.
-pub fn frames(stream: &[u8], piece: usize) {
+/// A stream in pieces, as long as `cuts` says again and again, says what it says as a whole, and no more than was sent. Only
+/// one that is longer than a frame may be can be refused.
+pub fn frames(stream: &[u8], cuts: &[usize]) {
     let whole = Parser::default().push(stream);
-    let (mut parser, mut items) = (Parser::default(), Ok(Vec::new()));
-    for piece in stream.chunks(piece) {
-        match (parser.push(piece), &mut items) {
-            (Ok(more), Ok(items)) => items.extend(more),
-            (Err(refused), Ok(_)) => items = Err(refused),
-            (_, Err(_)) => break,
-        }
-    }
-    assert_eq!(whole, items);
-    let Ok(items) = items else { return };
+    assert_eq!(whole, in_pieces(stream, cuts));
+    let Ok(items) = whole else {
+        assert!(stream.len() > FRAME_BYTES_MAX);
+        return;
+    };
     let lines = stream.split(|&byte| byte == b'\n' || byte == b'\r').count();
     assert!(items.len() <= lines, "{} items of {lines} lines", items.len());
     // A byte that is no UTF-8 becomes a character of three.
@@ -29,4 +25,17 @@ pub fn frames(stream: &[u8], piece: usize) {
             assert!(frame.id.as_ref().is_none_or(|id| !id.contains(['\n', '\r', '\0'])), "{frame:?}");
         }
     }
+}
+
+fn in_pieces(stream: &[u8], cuts: &[usize]) -> Result<Vec<Item>, FrameTooLong> {
+    let (mut parser, mut rest, mut items) = (Parser::default(), stream, Vec::new());
+    for cut in cuts.iter().cycle() {
+        let (now, later) = rest.split_at((*cut).max(1).min(rest.len()));
+        items.extend(parser.push(now)?);
+        rest = later;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    Ok(items)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use nugul_domain::event::CAST_MAX;
+use nugul_domain::event::{CAST_MAX, LABEL_CHARS_MAX};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
 use time::macros::{format_description, offset};
@@ -19,8 +19,6 @@ pub const MAX_TITLE_CHARS: usize = 200;
 pub const MAX_CATEGORY_CHARS: usize = 40;
 /// Longest place, in characters.
 pub const MAX_PLACE_CHARS: usize = 200;
-/// Longest name of who performs, in characters.
-pub const MAX_PERFORMER_CHARS: usize = 80;
 /// Longest description, in characters.
 pub const MAX_DESCRIPTION_CHARS: usize = 5_000;
 /// Longest viewing rating, in characters.
@@ -139,7 +137,7 @@ impl ImportEvent {
             return Err(format!("cast has more than {CAST_MAX} names"));
         }
         for (at, name) in self.cast.iter().enumerate() {
-            check_text("cast", name, MAX_PERFORMER_CHARS)?;
+            check_text("cast", name, LABEL_CHARS_MAX)?;
             if self.cast[..at].contains(name) {
                 return Err(format!("cast names {name} twice"));
             }

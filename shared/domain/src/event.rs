@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The longest title, in characters.
 pub const TITLE_CHARS_MAX: usize = 120;
-/// The longest category or place, in characters.
+/// The longest category, place or name of who performs, in characters.
 pub const LABEL_CHARS_MAX: usize = 80;
 /// The most names of who performs in one event.
 pub const CAST_MAX: usize = 64;

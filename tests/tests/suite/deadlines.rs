@@ -63,6 +63,7 @@ async fn what_is_paid_after_all_is_over_goes_back() {
     let api = world.api();
     let id = new_performance(&api, 2, 6).await;
     let (buyer, other) = (Buyer::sign_up(&world, &api).await, Buyer::sign_up(&world, &api).await);
+    let mut log = SeatLog::begin(world.api().seat_stream(id, None).await, FRAME_LIMIT).await;
     let order = buyer.order(&buyer.hold(id, &[0, 1]).await).await;
     let toss = Toss::new(&world);
     let key = toss.pay(&order).await;
@@ -78,6 +79,8 @@ async fn what_is_paid_after_all_is_over_goes_back() {
     assert_eq!(ended.state, OrderState::Expired, "nobody says what came of the payment");
     confirming.await.expect("an answer").expect_status(200);
     // The seats are free for someone else meanwhile.
+    log.until(FRAME_LIMIT, |log| log.all(&[0, 1], SeatState::Held)).await;
+    log.until(FRAME_LIMIT, |log| log.all(&[0, 1], SeatState::Available)).await;
     other.hold(id, &[0, 1]).await;
 
     // The payment service finds out that the money was taken; there is nothing to be had for it any more.

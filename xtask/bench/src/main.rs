@@ -6,10 +6,10 @@
 //! - `relevance`: how well judged queries are answered, beside OpenSearch.
 //! - `holds`: four seats at a time through the coordinator, on Redis and `MariaDB`, beside other ways to do it (`rivals`).
 //! - `orders`: from the hold to the ticket through all services, on `MariaDB` and on `SQLite`, beside bare commits.
-//! - `fanout`: one seat change to thousands of readers, at the coordinator and at the edges, beside nchan.
+//! - `fanout`: one seat change to thousands of readers, at the coordinator and at the edges, beside nchan and Centrifuge.
 //! - `payments`: the payment service alone: its history as a stream beside REST, its confirms, its books compared.
 //!
-//! `crowd` is thousands of readers, `nchan` their other server.
+//! `crowd` is thousands of readers, `nchan` and `centrifuge` their other servers.
 //! `ground` is the platform under a bench and its buyers, `wire` the client, `peer` OpenSearch to compare with, `load` and
 //! `cpu` what is measured, `report` what is said.
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::paths;
-use crate::run::{Failure, Fallible, captured, find, say, shown, step};
+use crate::run::{Failure, Fallible, captured, cargo, find, say, shown, step};
 
 /// The worker's target and the component's.
 pub(crate) const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
@@ -50,13 +50,12 @@ impl Toolchain {
 
     /// Builds one edge crate; returns the path of its module.
     pub(crate) fn build(&self, package: &str, target: &str) -> Fallible<PathBuf> {
-        let mut command = nugul_platform::cargo();
+        let mut command = cargo();
         command
             .args(["build", "--quiet", "--profile", "edge", "--package", package, "--target", target, "--target-dir"])
             .arg(paths::target_wasm())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .env_remove("RUSTFLAGS")
-            .current_dir(paths::root());
+            .env_remove("RUSTFLAGS");
         step(&format!("building {package}"), || shown(&mut command))?;
         Ok(paths::target_wasm().join(target).join("edge").join(package.replace('-', "_")).with_extension("wasm"))
     }

@@ -9,7 +9,7 @@
 //! | [`shards`] | how the readers of a performance are spread over several rooms |
 
 mod follow;
-pub mod parser;
+mod parser;
 pub mod readers;
 pub mod room;
 pub mod shards;
