@@ -10,8 +10,18 @@ use crate::run::{Failure, Fallible, captured, cargo, find, say, shown, step};
 use crate::tools::{self, Npm};
 use crate::wasm::Toolchain;
 
-/// The platform's native programs, by package.
-const PACKAGES: [&str; 4] = ["nugul-coordinator", "nugul-payment", "nugul-toss-simulator", "nugul-mail-outbox"];
+/// The platform's native programs: package and program.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("nugul-coordinator", "nugul-coordinator"),
+    ("nugul-payment", "nugul-payment"),
+    ("nugul-toss-simulator", "toss-simulator"),
+    ("nugul-mail-outbox", "nugul-mail-outbox"),
+];
+
+/// The edges, which are built for WASM alone.
+pub(crate) const WASM_ONLY: [&str; 2] = ["nugul-edge-cloudflare", "nugul-edge-spin"];
+/// The simulation, which compiles switches into the services that nothing else may have.
+pub(crate) const SIMULATION: &str = "nugul-simulation";
 
 /// What the compiler may assume of a WASM engine; `--all-features` would let wasm-opt use what workerd lacks.
 const WASM_FEATURES: [&str; 8] = [
@@ -70,14 +80,38 @@ pub(crate) fn build(wanted: &Wanted) -> Fallible<Artifacts> {
     Ok(artifacts)
 }
 
+/// Chooses all packages but these. cargo settles the features of what is chosen together, so commands that choose alike compile
+/// their dependencies once; the targets they want are named besides.
+pub(crate) fn all_but<'a>(command: &mut Command, left_out: impl IntoIterator<Item = &'a str>) {
+    command.arg("--workspace");
+    for package in left_out {
+        command.args(["--exclude", package]);
+    }
+}
+
+/// Chooses what the services, their tests and the tools are built from.
+pub(crate) fn all_native(command: &mut Command) {
+    all_but(command, WASM_ONLY.into_iter().chain([SIMULATION]));
+}
+
 fn native(optimised: Optimised) -> Fallible {
     let mut command = cargo();
-    command.arg("build").arg("--bins");
-    for package in PACKAGES {
-        command.args(["--package", package]);
-    }
-    if optimised == Optimised::Yes {
-        command.arg("--release");
+    command.arg("build");
+    match optimised {
+        // With the features of the tests, so that both are compiled once.
+        Optimised::No => {
+            all_native(&mut command);
+            for (_, program) in PROGRAMS {
+                command.args(["--bin", program]);
+            }
+        }
+        // With its own features and nothing more, as it is deployed.
+        Optimised::Yes => {
+            command.args(["--release", "--bins"]);
+            for (package, _) in PROGRAMS {
+                command.args(["--package", package]);
+            }
+        }
     }
     step("building the services", || shown(&mut command))
 }
@@ -98,7 +132,12 @@ fn cloudflare(artifacts: &mut Artifacts) -> Fallible {
     let npm = Npm::edge_tools()?;
     let module = Toolchain::ensure()?.build("nugul-edge-cloudflare", "wasm32-unknown-unknown")?;
     let bindgen = paths::target().join("debug/nugul-bindgen");
-    step("building nugul-bindgen", || shown(cargo().args(["build", "--quiet", "--package", "nugul-bindgen"])))?;
+    step("building nugul-bindgen", || {
+        let mut command = cargo();
+        command.args(["build", "--quiet", "--bin", "nugul-bindgen"]);
+        all_native(&mut command);
+        shown(&mut command)
+    })?;
     artifacts.worker_bundle = Some(bundle(&npm, &module, &bindgen)?);
     artifacts.workerd = Some(npm.native("@cloudflare", "workerd")?);
     Ok(())

@@ -3,9 +3,6 @@ use crate::build::{self, Wanted};
 use crate::run::{Failure, Fallible, cargo, find, say, shown, step};
 use nugul_platform::Edge;
 
-/// Crates that build for WASM alone.
-pub(crate) const WASM_ONLY: [&str; 2] = ["nugul-edge-cloudflare", "nugul-edge-spin"];
-
 pub(crate) fn check() -> Fallible {
     let mut failed = Vec::new();
     let mut run = |name: &'static str, work: &mut dyn FnMut() -> Fallible| {
@@ -17,10 +14,8 @@ pub(crate) fn check() -> Fallible {
     run("format", &mut || shown(cargo().args(["fmt", "--all", "--", "--check"])));
     run("lints", &mut || {
         let mut command = cargo();
-        command.args(["clippy", "--quiet", "--workspace", "--all-targets"]);
-        for package in WASM_ONLY {
-            command.args(["--exclude", package]);
-        }
+        command.args(["clippy", "--quiet", "--all-targets"]);
+        build::all_but(&mut command, build::WASM_ONLY);
         shown(command.args(["--", "--deny", "warnings"]))
     });
     run("contracts", &mut || {

@@ -3,12 +3,13 @@ use nugul_platform::{Artifacts, Database, Edge, Profile, Redis};
 
 use crate::args::Args;
 use crate::build::{self, Optimised, Wanted};
-use crate::check::WASM_ONLY;
 use crate::run::{Failure, Fallible, cargo, say, step, watched};
 use crate::tools;
 
-/// The end-to-end tests.
-const END_TO_END: &str = "nugul-tests";
+/// The package of the end-to-end tests, and its test program.
+const END_TO_END: (&str, &str) = ("nugul-tests", "end_to_end");
+/// The test program of the simulation.
+const SIMULATED: &str = "simulation";
 
 /// How many tests ended how.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -65,10 +66,12 @@ pub(crate) fn test(args: &Args) -> Fallible {
     }
 
     cargo_test("unit tests", &mut totals, &[], filter, |command| {
-        command.args(["--workspace", "--exclude", END_TO_END]);
-        for package in WASM_ONLY {
-            command.args(["--exclude", package]);
-        }
+        build::all_native(command);
+        command.args(["--exclude", END_TO_END.0]);
+    });
+    cargo_test("simulation", &mut totals, &[], filter, |command| {
+        build::all_but(command, build::WASM_ONLY);
+        command.args(["--test", SIMULATED]);
     });
     if profiles.contains(&Profile::Distributed) {
         on_mariadb(&mut totals, filter);
@@ -88,7 +91,8 @@ pub(crate) fn test(args: &Args) -> Fallible {
             };
             let name = format!("end-to-end tests, {kept}, {edge}");
             cargo_test(&name, &mut totals, &settings, filter, |command| {
-                command.args(["--package", END_TO_END]);
+                build::all_native(command);
+                command.args(["--test", END_TO_END.1]);
             });
         }
     }
@@ -103,8 +107,8 @@ pub(crate) fn test(args: &Args) -> Fallible {
     }
 }
 
-/// The packages whose unit tests take a database server, each with a database of its own a test.
-const ON_MARIADB: [&str; 1] = ["nugul-payment"];
+/// The payment service's test program, which takes a database server: a database of its own for each test.
+const ON_MARIADB: &str = "suite";
 
 /// The same tests once more, on a private MariaDB.
 fn on_mariadb(totals: &mut Totals, filter: Option<&str>) {
@@ -113,9 +117,8 @@ fn on_mariadb(totals: &mut Totals, filter: Option<&str>) {
         Ok(database) => {
             let settings = [("NUGUL_TEST_MYSQL_URL", database.url())];
             cargo_test("unit tests on MariaDB", totals, &settings, filter, |command| {
-                for package in ON_MARIADB {
-                    command.args(["--package", package]);
-                }
+                build::all_native(command);
+                command.args(["--test", ON_MARIADB]);
             });
         }
         Err(error) => totals.broken(&format!("unit tests on MariaDB: {error}")),
