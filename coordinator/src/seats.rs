@@ -7,7 +7,7 @@ use std::{
 };
 
 use nugul_domain::{
-    HoldId, OrderId, PerformanceId, SeatIndex, SeatState, Timestamp, UserId,
+    FreeSeats, HoldId, OrderId, PerformanceId, SeatIndex, SeatState, Timestamp, UserId,
     seat_book::{Claim, Load, Snapshot},
 };
 use sqlx::Row;
@@ -85,10 +85,10 @@ pub async fn current(app: &Parts, info: &PerformanceInfo) -> Result<Snapshot, Ap
     Ok(on_seats!(app, id, app.seats.snapshot(id))?)
 }
 
-/// When seats were read, and they, where any was free.
-type Recent = (Timestamp, Option<Arc<Snapshot>>);
+/// When seats were read, and those that were free, where any was.
+type Recent = (Timestamp, Option<Arc<FreeSeats>>);
 
-/// Seats as they were up to [`RECENT_MS`] ago: good enough to suggest by, and read once for a whole crowd.
+/// Free seats as they were up to [`RECENT_MS`] ago: good enough to suggest by, and read once for a whole crowd.
 #[derive(Debug, Default)]
 pub struct RecentSeats {
     seats: Mutex<HashMap<PerformanceId, Recent>>,
@@ -96,10 +96,8 @@ pub struct RecentSeats {
 
 /// Whether one of these seats was taken a moment ago, as far as that is known here.
 pub fn was_taken(app: &Parts, performance: PerformanceId, seats: &[SeatIndex]) -> bool {
-    remembered(app, performance).is_some_and(|(_, snapshot)| {
-        let is_free = |i: SeatIndex| snapshot.as_ref()?.seats.get(i as usize).map(|s| *s == SeatState::Available);
-        !seats.iter().all(|&i| is_free(i) == Some(true))
-    })
+    remembered(app, performance)
+        .is_some_and(|(_, free)| seats.iter().any(|&seat| !free.as_ref().is_some_and(|free| free.contains(seat))))
 }
 
 /// What was read a moment ago.
@@ -108,20 +106,22 @@ fn remembered(app: &Parts, performance: PerformanceId) -> Option<Recent> {
     all.get(&performance).filter(|(read_at, _)| app.now() < read_at.plus_ms(RECENT_MS)).cloned()
 }
 
-/// The seats as they are or were a moment ago; nothing where none was free.
-pub async fn recent(app: &Parts, info: &PerformanceInfo) -> Result<Option<Arc<Snapshot>>, ApiError> {
+/// The seats that are free or were a moment ago; nothing where none was.
+pub async fn recently_free(app: &Parts, info: &PerformanceInfo) -> Result<Option<Arc<FreeSeats>>, ApiError> {
     let (id, now) = (info.summary.id, app.now());
-    if let Some((_, seats)) = remembered(app, id) {
-        return Ok(seats);
+    if let Some((_, free)) = remembered(app, id) {
+        return Ok(free);
     }
-    let seats = current(app, info).await?;
-    let seats = seats.seats.contains(&SeatState::Available).then(|| Arc::new(seats));
+    let states = current(app, info).await?.seats;
+    let is_free = |seat: SeatIndex| states.get(seat as usize) == Some(&SeatState::Available);
+    let free = FreeSeats::new(info.map.seat_count(), is_free);
+    let free = free.any_in(0..info.map.seat_count()).then(|| Arc::new(free));
     let mut all = app.recent.seats.lock().unwrap_or_else(PoisonError::into_inner);
     if all.len() >= RECENT_MAX {
         all.retain(|_, (read_at, _)| now < read_at.plus_ms(RECENT_MS));
     }
-    all.insert(id, (now, seats.clone()));
-    Ok(seats)
+    all.insert(id, (now, free.clone()));
+    Ok(free)
 }
 
 /// Frees holds when they end, until the process stops.

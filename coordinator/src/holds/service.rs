@@ -16,7 +16,7 @@ use crate::{
     catalogue::{service::performance, store::PerformanceInfo},
     error::ApiError,
     overload,
-    seats::{current, recent, was_taken},
+    seats::{current, recently_free, was_taken},
 };
 
 /// Tries at finding adjacent seats while others take them.
@@ -287,9 +287,8 @@ async fn refused(
     match refusal {
         seat_book::HoldRefusal::Taken(seats) => {
             // The refusal stands without it.
-            let alternative = recent(app, info).await.ok().flatten().and_then(|s| {
-                nearest_alternative(&info.map, wanted, |i| s.seats.get(i as usize) == Some(&SeatState::Available))
-            });
+            let free = recently_free(app, info).await.ok().flatten();
+            let alternative = free.and_then(|free| nearest_alternative(&info.map, wanted, &free));
             ApiError {
                 seats: describe(info, &seats),
                 alternative: describe(info, &alternative.unwrap_or_default()),

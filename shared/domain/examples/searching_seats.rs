@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use nugul_domain::{Grade, Krw, SeatIndex, SeatMap, seat_map::nearest_alternative};
+use nugul_domain::{FreeSeats, Grade, Krw, SeatIndex, SeatMap, seat_map::nearest_alternative};
 
 const ROUNDS: u32 = 20;
 
@@ -16,8 +16,12 @@ fn main() {
     // Ten pairs where only nine fit: all placings are tried in vain.
     let pairs: Vec<_> = (0..10).flat_map(|k| [k * 4, k * 4 + 1]).collect();
     timed("best adjacent, in the last corner", || stadium.best_adjacent("R", 4, is_free));
-    timed("nearest alternative, in the last corner", || nearest_alternative(&stadium, &[0, 1, 2, 3], is_free));
-    timed("nearest alternative, in vain", || nearest_alternative(&stadium, &pairs, |i| i < 27 && i % 3 != 2));
+    let free = FreeSeats::new(stadium.seat_count(), is_free);
+    timed("nearest alternative, in the last corner", || nearest_alternative(&stadium, &[0, 1, 2, 3], &free));
+    let half = FreeSeats::new(stadium.seat_count(), |i| i >= stadium.seat_count() / 2);
+    timed("nearest alternative, half a hall away", || nearest_alternative(&stadium, &[0, 1, 2, 3], &half));
+    let nine = FreeSeats::new(stadium.seat_count(), |i| i < 27 && i % 3 != 2);
+    timed("nearest alternative, in vain", || nearest_alternative(&stadium, &pairs, &nine));
 }
 
 fn timed(what: &str, search: impl Fn() -> Option<Vec<SeatIndex>>) {

@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod event;
+pub mod free_seats;
 pub mod id;
 pub mod money;
 pub mod order;
@@ -14,6 +15,7 @@ pub mod seat_book;
 pub mod seat_map;
 pub mod time;
 
+pub use free_seats::FreeSeats;
 pub use id::{EventId, HoldId, OrderId, PerformanceId, RefundId, Region, SearchJobId, TicketId, UserId};
 pub use money::Krw;
 pub use seat_book::SeatState;

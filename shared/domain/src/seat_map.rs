@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{event::BUYER_SEATS_MAX, money::Krw};
+use crate::{event::BUYER_SEATS_MAX, free_seats::FreeSeats, money::Krw};
 
 /// A seat of a performance: its place in the dense numbering 0..n.
 pub type SeatIndex = u32;
@@ -231,12 +231,8 @@ type Place = ((u32, u32, u32, u32), SeatIndex);
 /// 3. is in the row nearer to the stage;
 /// 4. is further left.
 ///
-/// Looks at each seat of the grades once for each group.
-pub fn nearest_alternative(
-    map: &SeatMap,
-    wanted: &[SeatIndex],
-    is_free: impl Fn(SeatIndex) -> bool,
-) -> Option<Vec<SeatIndex>> {
+/// For each group, looks at the rows of its grade from the wanted one outwards, until those left are further than what was found.
+pub fn nearest_alternative(map: &SeatMap, wanted: &[SeatIndex], free: &FreeSeats) -> Option<Vec<SeatIndex>> {
     let groups = groups(map, wanted)?;
     let places: Vec<Vec<Place>> = groups
         .iter()
@@ -245,7 +241,7 @@ pub fn nearest_alternative(
             // others where they are, into one of so many best places and one: worse places need not be looked at.
             let in_the_way = |other: &Group<'_>| (group.count + other.count - 1) as usize;
             let others = groups.iter().filter(|other| !std::ptr::eq(*other, group));
-            best_places(map, group, 1 + others.map(in_the_way).sum::<usize>(), &is_free)
+            best_places(map, group, 1 + others.map(in_the_way).sum::<usize>(), free)
         })
         .collect();
     let (mut chosen, mut tries_left) = (Vec::with_capacity(groups.len()), PLACINGS_MAX);
@@ -281,29 +277,36 @@ fn groups<'a>(map: &'a SeatMap, wanted: &[SeatIndex]) -> Option<Vec<Group<'a>>> 
 }
 
 /// The best places for a group, the best first, `many` at most.
-fn best_places(map: &SeatMap, group: &Group<'_>, many: usize, is_free: impl Fn(SeatIndex) -> bool) -> Vec<Place> {
+fn best_places(map: &SeatMap, group: &Group<'_>, many: usize, free: &FreeSeats) -> Vec<Place> {
     let mut best: Vec<Place> = Vec::with_capacity(many + 1);
-    for (_, row, first) in map.rows().filter(|(g, ..)| g.grade == group.grade.grade) {
-        let rows = row.abs_diff(group.row) * ROW_HALF_SEATS;
-        if best.len() == many && best.last().is_some_and(|(worst, _)| worst.0 < rows) {
-            // Too far already; rows beyond the wanted one are only further.
-            if row > group.row {
-                break;
-            }
-            continue;
+    let Some((_, first_row, first_seat)) = map.rows().find(|(grade, ..)| std::ptr::eq(*grade, group.grade)) else {
+        return best;
+    };
+    let rows = first_row..first_row + group.grade.rows;
+    for away in 0..group.grade.rows {
+        let distance = away * ROW_HALF_SEATS;
+        if best.len() == many && best.last().is_some_and(|(worst, _)| worst.0 < distance) {
+            break;
         }
-        free_blocks(
-            group.grade.seats_per_row,
-            group.count,
-            |k| is_free(first + k),
-            |start, alone| {
-                let place = ((rows + 2 * start.abs_diff(group.start), alone, row, start), first + start);
-                if best.len() < many || best.last().is_some_and(|worst| place < *worst) {
-                    best.insert(best.partition_point(|p| *p < place), place);
-                    best.truncate(many);
-                }
-            },
-        );
+        let (before, behind) = (group.row.checked_sub(away), (away > 0).then_some(group.row + away));
+        for row in [before, behind].into_iter().flatten().filter(|row| rows.contains(row)) {
+            let first = first_seat + (row - first_row) * group.grade.seats_per_row;
+            if !free.any_in(first..first + group.grade.seats_per_row) {
+                continue;
+            }
+            free_blocks(
+                group.grade.seats_per_row,
+                group.count,
+                |k| free.contains(first + k),
+                |start, alone| {
+                    let place = ((distance + 2 * start.abs_diff(group.start), alone, row, start), first + start);
+                    if best.len() < many || best.last().is_some_and(|worst| place < *worst) {
+                        best.insert(best.partition_point(|p| *p < place), place);
+                        best.truncate(many);
+                    }
+                },
+            );
+        }
     }
     best
 }
@@ -391,17 +394,19 @@ mod tests {
     #[test]
     fn an_alternative_keeps_what_is_free_and_what_is_together() {
         let hall = hall();
-        assert_eq!(nearest_alternative(&hall, &[9, 10, 11], |_| true), Some(vec![9, 10, 11]));
-        assert_eq!(nearest_alternative(&hall, &[9, 10, 11], |i| i != 9), Some(vec![10, 11, 12]));
-        assert_eq!(nearest_alternative(&hall, &[9, 10, 11], |i| i != 10), Some(vec![14, 15, 16]));
-        assert_eq!(nearest_alternative(&hall, &[3, 8], |i| i != 3), Some(vec![2, 8]));
+        let nearest = |wanted: &[SeatIndex], is_free: fn(SeatIndex) -> bool| {
+            nearest_alternative(&hall, wanted, &FreeSeats::new(hall.seat_count(), is_free))
+        };
+        assert_eq!(nearest(&[9, 10, 11], |_| true), Some(vec![9, 10, 11]));
+        assert_eq!(nearest(&[9, 10, 11], |i| i != 9), Some(vec![10, 11, 12]));
+        assert_eq!(nearest(&[9, 10, 11], |i| i != 10), Some(vec![14, 15, 16]));
+        assert_eq!(nearest(&[3, 8], |i| i != 3), Some(vec![2, 8]));
         // The first pair leaves its best place, so that the other has one.
-        let free = [8, 9, 10, 11];
-        assert_eq!(nearest_alternative(&hall, &[14, 15, 19, 20], |i| free.contains(&i)), Some(free.to_vec()));
-        assert_eq!(nearest_alternative(&hall, &[1], |i| i > 7), None, "another grade is no alternative");
+        assert_eq!(nearest(&[14, 15, 19, 20], |i| (8..12).contains(&i)), Some(vec![8, 9, 10, 11]));
+        assert_eq!(nearest(&[1], |i| i > 7), None, "another grade is no alternative");
         let too_many: Vec<_> = (0..=BUYER_SEATS_MAX).collect();
         for nonsense in [&[][..], &[1, 1], &[23], &too_many] {
-            assert_eq!(nearest_alternative(&hall, nonsense, |_| true), None);
+            assert_eq!(nearest(nonsense, |_| true), None);
         }
     }
 
@@ -504,7 +509,8 @@ mod tests {
             }
             groups.sort_by_key(|(row, start, count, _)| (std::cmp::Reverse(*count), *row, *start));
             let best = brute(&hall, &groups, &free, &[]).map(|(_, mut seats)| { seats.sort_unstable(); seats });
-            prop_assert_eq!(nearest_alternative(&hall, &wanted, |i| free[i as usize]), best);
+            let free = FreeSeats::new(hall.seat_count(), |i| free[i as usize]);
+            prop_assert_eq!(nearest_alternative(&hall, &wanted, &free), best);
         }
     }
 }
