@@ -6,12 +6,12 @@ use nugul_domain::event::CAST_MAX;
 use uuid::Uuid;
 
 use crate::entry::CatalogEvent;
-use crate::format::{Column, Lists, Texts};
+use crate::format::{Column, Letters, Lists, Texts};
 use crate::grams;
 use crate::import::parse_date;
 use crate::index::{COLUMNS, Field, MAX_EVENTS, MAX_INDEX_BYTES, MAX_TEXT_BYTES, MEAN_SCALE, SECTIONS, frame};
 use crate::text::number::read_out;
-use crate::text::{compose_conjoining, glyphs, glyphs_into, normalise_words};
+use crate::text::{Letter, compose_conjoining, letters, normalise_words};
 use crate::words::Words;
 
 /// Builds an index file with the shipped words. See [`build_with`].
@@ -122,13 +122,16 @@ fn body(rows: &[Row<'_>], words: &Words) -> Vec<u8> {
         fields.iter().map(|values| values.keys().enumerate().map(|(n, text)| (*text, number(n))).collect()).collect();
     let place = |field: Field, text: &str| numbers.get(field as usize).and_then(|of| of.get(text)).copied();
 
+    let searched = || fields.iter().take(Field::SEARCHED);
+    let letters: Vec<Vec<Letter>> = searched().flat_map(|values| values.keys().map(|text| letters(text))).collect();
+
     let mut sections = columns(rows, &place);
     sections.push(meta(&fields));
     sections.push(Texts::write(fields.iter().flat_map(|values| values.keys().copied())));
-    let searched = || fields.iter().take(Field::SEARCHED);
+    sections.push(Letters::write(letters.iter().map(Vec::as_slice)));
     sections.push(Lists::write(searched().flat_map(|values| values.values().map(Vec::as_slice))));
     sections.push(cast(rows, &place));
-    let (keys, lists) = gram_lists(searched().flat_map(|values| values.keys().copied()));
+    let (keys, lists) = gram_lists(&letters);
     sections.push(keys);
     sections.push(lists);
     sections.push(word_tables(words));
@@ -178,7 +181,7 @@ fn meta(fields: &[Values<'_>]) -> Vec<u8> {
     let mut end = 0;
     for values in fields {
         end += values.len();
-        let letters: usize = values.keys().map(|text| glyphs(text).len()).sum();
+        let letters: usize = values.keys().map(|text| letters(text).len()).sum();
         out.extend(number(end).to_le_bytes());
         out.extend(number(letters * MEAN_SCALE / values.len().max(1)).to_le_bytes());
     }
@@ -211,13 +214,11 @@ fn cast(rows: &[Row<'_>], place: &impl Fn(Field, &str) -> Option<u32>) -> Vec<u8
 }
 
 /// The grams, ascending, and the texts of each.
-fn gram_lists<'t>(texts: impl Iterator<Item = &'t str>) -> (Vec<u8>, Vec<u8>) {
+fn gram_lists(texts: &[Vec<Letter>]) -> (Vec<u8>, Vec<u8>) {
     let mut lists: HashMap<u32, Vec<u32>> = HashMap::new();
-    let mut letters = Vec::new();
-    for (n, text) in texts.enumerate() {
+    for (n, letters) in texts.iter().enumerate() {
         let n = number(n);
-        glyphs_into(text, &mut letters);
-        for gram in grams::of(&letters) {
+        for gram in grams::of(letters) {
             let list = lists.entry(gram).or_default();
             if list.last() != Some(&n) {
                 list.push(n);

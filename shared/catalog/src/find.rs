@@ -282,8 +282,11 @@ impl Index {
             let Some(word) = words.get(*n).filter(|_| reading.instead.is_none() && reading.window.is_none()) else {
                 continue;
             };
-            // What was found without a mistake is found again; the better match counts.
-            if let Some(near) = self.near(&word.text, weights).filter(|near| near.mistakes > 0) {
+            // Only the texts with the fewest mistakes would be found, so those that are known.
+            if self.is_among(&word.text, &reading.hits) {
+                continue;
+            }
+            if let Some(near) = self.near(&word.text, weights) {
                 reading.hits.extend(near.hits);
                 reading.instead = Some(near.instead);
                 added = true;

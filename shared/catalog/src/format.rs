@@ -5,6 +5,7 @@
 //! it is run once, when a file is opened.
 
 use crate::index::Error;
+use crate::text::Letter;
 
 /// Which part of the file a block occupies: from and to (exclusive), in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -159,6 +160,81 @@ impl Texts {
         let text = from.zip(self.end(bytes, n)).and_then(|(from, to)| self.data.of(bytes).get(from..to));
         // Checked as a whole when opened; looked at again because a wild read is worse than a slow one.
         text.and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+    }
+}
+
+// --- letters ---
+
+/// The letters of each text, so that nobody waits while characters are folded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Letters {
+    count: usize,
+    ends: Span,
+    data: Span,
+}
+
+/// A letter's bytes: the code of the character and [`WORD_START`].
+const LETTER_BYTES: usize = 3;
+/// Set where a word begins. Codes of characters end far below.
+const WORD_START: u32 = 1 << 23;
+
+#[inline]
+fn read_letter(&[a, b, c]: &[u8; LETTER_BYTES]) -> (u32, bool) {
+    let packed = u32::from_le_bytes([a, b, c, 0]);
+    (packed & !WORD_START, packed & WORD_START != 0)
+}
+
+impl Letters {
+    pub(crate) fn write<'l>(texts: impl Iterator<Item = &'l [Letter]>) -> Vec<u8> {
+        let (mut ends, mut data, mut count) = (Vec::new(), Vec::<u8>::new(), 0);
+        for letters in texts {
+            for letter in letters {
+                let packed = u32::from(letter.c) | if letter.start { WORD_START } else { 0 };
+                data.extend(packed.to_le_bytes().iter().take(LETTER_BYTES));
+            }
+            put_u32(&mut ends, data.len() / LETTER_BYTES);
+            count += 1;
+        }
+        let mut out = Vec::with_capacity(4 + ends.len() + data.len());
+        put_u32(&mut out, count);
+        out.extend(ends);
+        out.extend(data);
+        out
+    }
+
+    pub(crate) fn open(bytes: &[u8], span: Span) -> Result<Self, Error> {
+        let count = read_u32(span.of(bytes), 0).ok_or(SHORT)? as usize;
+        let ends = span.part(4, count.checked_mul(4).ok_or(SHORT)?)?;
+        let letters = Self { count, ends, data: Span { from: ends.to, to: span.to } };
+        let (all, rest) = letters.data.of(bytes).as_chunks::<LETTER_BYTES>();
+        let (all_ends, _) = ends.of(bytes).as_chunks::<4>();
+        let ends = || all_ends.iter().map(|end| u32::from_le_bytes(*end) as usize);
+        if !ends().is_sorted() || ends().last().unwrap_or(0) != all.len() || !rest.is_empty() {
+            return Err(Error::Damaged("letters of the wrong length"));
+        }
+        if all.iter().any(|letter| char::from_u32(read_letter(letter).0).is_none()) {
+            return Err(Error::Damaged("a letter that is no character"));
+        }
+        Ok(letters)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Puts the letters of a text in the place of those in `out`.
+    #[inline]
+    pub(crate) fn read(&self, bytes: &[u8], n: u32, out: &mut Vec<Letter>) {
+        let n = n as usize;
+        let end = |n: usize| read_u32(self.ends.of(bytes), n * 4).map(|end| end as usize * LETTER_BYTES);
+        let from = n.checked_sub(1).map_or(Some(0), end);
+        let text = from.zip(end(n)).and_then(|(from, to)| self.data.of(bytes).get(from..to)).unwrap_or_default();
+        out.clear();
+        out.extend(text.as_chunks().0.iter().map(|letter| {
+            let (code, start) = read_letter(letter);
+            // Each was found to be a character when the file was opened.
+            Letter { c: char::from_u32(code).unwrap_or_default(), start }
+        }));
     }
 }
 

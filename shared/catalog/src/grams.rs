@@ -3,7 +3,7 @@
 //! A syllable counts as its initial consonant, a tense one as the plain one. So one pair of letters stands for the word
 //! itself, its 초성, and every half-typed form of it; which of them it is, the text itself tells.
 
-use crate::text::Glyph;
+use crate::text::Letter;
 use crate::text::hangul::{class, plain};
 
 /// Stands before a letter that begins a word.
@@ -28,8 +28,8 @@ pub(crate) fn start(c: char) -> u32 {
 }
 
 /// All grams of a text, some perhaps more than once.
-pub(crate) fn of(text: &[Glyph]) -> impl Iterator<Item = u32> + '_ {
-    let starts = text.iter().filter(|glyph| glyph.start).map(|glyph| start(glyph.c));
+pub(crate) fn of(text: &[Letter]) -> impl Iterator<Item = u32> + '_ {
+    let starts = text.iter().filter(|letter| letter.start).map(|letter| start(letter.c));
     let pairs = text.iter().zip(text.iter().skip(1)).map(|(a, b)| pair(a.c, b.c));
     starts.chain(pairs)
 }

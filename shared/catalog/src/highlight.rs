@@ -3,7 +3,7 @@
 use crate::find::{Term, terms};
 use crate::matching::span;
 use crate::query::{Highlight, Highlighted};
-use crate::text::{Glyph, glyphs};
+use crate::text::{Letter, letters, places};
 
 /// The parts of a title and a place that have the words of a text, where another engine found them: as letters, 초성 or
 /// half-typed, and if `forgiving` with typing mistakes. Ascending, without overlap.
@@ -21,7 +21,8 @@ pub(crate) fn highlights(terms: &[Term], title: &str, place: Option<&str>) -> Ve
 }
 
 fn in_text(terms: &[Term], text: &str, field: Highlighted) -> Vec<Highlight> {
-    let letters = glyphs(text);
+    let letters = letters(text);
+    let places = places(text);
     let mut found: Vec<(usize, usize)> = terms.iter().filter_map(|term| find(term, &letters)).collect();
     found.sort_unstable();
     let mut merged: Vec<(usize, usize)> = Vec::with_capacity(found.len());
@@ -36,13 +37,13 @@ fn in_text(terms: &[Term], text: &str, field: Highlighted) -> Vec<Highlight> {
         u32::try_from(count).unwrap_or(u32::MAX)
     };
     let highlight = |(from, to)| {
-        let (from, to) = span(text, &letters, from, to);
+        let (from, to) = span(text, &places, from, to);
         Highlight { field, from: characters(from), to: characters(to) }
     };
     merged.into_iter().map(highlight).collect()
 }
 
-fn find(term: &Term, letters: &[Glyph]) -> Option<(usize, usize)> {
+fn find(term: &Term, letters: &[Letter]) -> Option<(usize, usize)> {
     match term {
         Term::Pattern(pattern) => pattern.best(letters).map(|found| (found.from, found.to)),
         Term::Typo(typo) => typo.best(letters).map(|near| (near.from, near.to)),

@@ -9,7 +9,8 @@
 //! | body: where each section ends (from the end of this list), then the sections | the rest |
 //!
 //! The sections are columns (a number per event), texts (every distinct title, name, category, hall … once, sorted within
-//! its field) and lists (the events of each text, the texts of each gram). [`Index::open`] checks all of it once and
+//! its field), the letters of each searched text as they are compared, and lists (the events of each text, the texts of
+//! each gram). [`Index::open`] checks all of it once and
 //! keeps the bytes as they are; nothing is unpacked, so opening costs one pass and searching reads only what it needs.
 
 use std::fmt;
@@ -19,7 +20,7 @@ use time::Date;
 use uuid::Uuid;
 
 use crate::entry::CatalogEvent;
-use crate::format::{Column, Lists, Span, Texts, read_u32, read_u64};
+use crate::format::{Column, Letters, Lists, Span, Texts, read_u32, read_u64};
 use crate::import::iso_date;
 use crate::ranking::small;
 
@@ -31,7 +32,7 @@ pub const MAX_INDEX_BYTES: usize = 64 * 1024 * 1024;
 pub const MAX_TEXT_BYTES: usize = 2_048;
 
 pub(crate) const MAGIC: [u8; 4] = *b"NGLC";
-pub(crate) const FORMAT: u8 = 2;
+pub(crate) const FORMAT: u8 = 3;
 pub(crate) const NAME_BYTES: usize = 16;
 const NAME_AT: usize = 5;
 const CHECK_AT: usize = NAME_AT + NAME_BYTES;
@@ -116,7 +117,7 @@ pub(crate) enum Col {
 pub(crate) const COLUMNS: usize = 18;
 
 /// The sections after the columns, in the order of the file.
-pub(crate) const AFTER_COLUMNS: usize = 7;
+pub(crate) const AFTER_COLUMNS: usize = 8;
 pub(crate) const SECTIONS: usize = COLUMNS + AFTER_COLUMNS;
 
 /// What one field is in the table of texts: where it ends, and how long its texts are.
@@ -141,6 +142,8 @@ pub struct Index {
     /// The highest demand of an event.
     most_wanted: i64,
     pub(crate) texts: Texts,
+    /// Of each searched text.
+    pub(crate) letters: Letters,
     /// The events of each searched text.
     pub(crate) events_of: Lists,
     /// The performers of each event, as numbers within their field, sorted; no lists where nobody has any.
@@ -226,15 +229,16 @@ impl Index {
             .get(COLUMNS..)
             .and_then(|after| after.try_into().ok())
             .ok_or(Error::Damaged("sections are missing"))?;
-        let [meta, texts, events_of, cast_of, gram_keys, texts_of, words] = after;
+        let [meta, texts, letters, events_of, cast_of, gram_keys, texts_of, words] = after;
         let texts = Texts::open(&bytes, texts)?;
         let fields = fields(&bytes, meta, texts.count())?;
         let searched = fields.get(Field::SEARCHED - 1).map_or(0, |field| field.to as usize);
+        let letters = Letters::open(&bytes, letters)?;
         let events_of = Lists::open(&bytes, events_of, count)?;
         let cast = fields.get(Field::Cast as usize).map_or(0, |field| (field.to - field.from) as usize);
         let cast_of = Lists::open(&bytes, cast_of, cast)?;
         let texts_of = Lists::open(&bytes, texts_of, searched)?;
-        if events_of.count() != searched || (cast_of.count() != count && cast_of.count() != 0) {
+        if [letters.count(), events_of.count()] != [searched; 2] || (cast_of.count() != count && cast_of.count() != 0) {
             return Err(Error::Damaged("the wrong number of lists"));
         }
         check_keys(&bytes, gram_keys, texts_of.count())?;
@@ -246,6 +250,7 @@ impl Index {
             columns,
             fields,
             texts,
+            letters,
             events_of,
             cast_of,
             gram_keys,

@@ -5,7 +5,7 @@ use crate::index::{Field, Index};
 use crate::ranking::Weights;
 use crate::text::pattern::{Fit, Pattern, Place};
 use crate::text::typo::Typo;
-use crate::text::{Glyph, glyphs_into};
+use crate::text::{Letter, places};
 
 /// Lists of candidates shorter than this are read rather than narrowed further.
 const FEW: usize = 48;
@@ -39,7 +39,7 @@ impl Index {
         let mut letters = Vec::new();
         let mut hits = Vec::new();
         for text in self.candidates(pattern.chars()) {
-            glyphs_into(self.texts.get(&self.bytes, text), &mut letters);
+            self.letters.read(&self.bytes, text, &mut letters);
             if let Some(found) = pattern.best(&letters) {
                 hits.push(Hit { text, quality: self.quality(text, &letters, found.place, found.fit, weights) });
             }
@@ -48,7 +48,7 @@ impl Index {
     }
 
     /// What a match in a text is worth.
-    fn quality(&self, text: u32, letters: &[Glyph], place: Place, fit: Fit, weights: &Weights) -> f32 {
+    fn quality(&self, text: u32, letters: &[Letter], place: Place, fit: Fit, weights: &Weights) -> f32 {
         let field = self.field_of(text);
         weights.of_field(field)
             * weights.of_place(place)
@@ -97,9 +97,8 @@ impl Index {
         let mut fewest = typo.forgiven();
         let mut best: Option<(f32, String)> = None;
         for text in self.near_candidates(&chars, typo.forgiven()) {
-            let written = self.texts.get(&self.bytes, text);
-            glyphs_into(written, &mut letters);
-            let Some(found) = typo.best(&letters).filter(|found| found.mistakes <= fewest) else { continue };
+            self.letters.read(&self.bytes, text, &mut letters);
+            let Some(found) = typo.best_within(&letters, fewest) else { continue };
             let ends = letters.get(found.to).is_none_or(|next| next.start);
             let place = match (found.from == 0, found.to == letters.len()) {
                 (true, true) => Place::Whole,
@@ -118,13 +117,24 @@ impl Index {
             // Other names of a thing are no better spelling of it.
             let shown = self.field_of(text) != Field::Also;
             if shown && best.as_ref().is_none_or(|(known, _)| quality > *known) {
-                best = Some((quality, slice(written, &letters, found.from, found.to)));
+                best = Some((quality, slice(self.texts.get(&self.bytes, text), found.from, found.to)));
             }
         }
         near.retain(|(_, mistakes, _)| *mistakes == fewest);
         let instead = best.map(|(_, instead)| instead).unwrap_or_default();
         let hits: Vec<Hit> = near.into_iter().map(|(.., hit)| hit).collect();
         (!hits.is_empty()).then_some(NearHits { hits, mistakes: fewest, instead })
+    }
+
+    /// Whether one of these texts has the word as it is, where [`Index::near`] looks for it.
+    pub(crate) fn is_among(&self, word: &str, hits: &[Hit]) -> bool {
+        let mut letters = Vec::new();
+        Typo::new(word).is_some_and(|typo| {
+            hits.iter().any(|hit| {
+                self.letters.read(&self.bytes, hit.text, &mut letters);
+                typo.best_within(&letters, 0).is_some()
+            })
+        })
     }
 
     /// Texts that share enough pairs of letters with a word; a mistake spoils two of them.
@@ -158,15 +168,15 @@ impl Index {
 }
 
 /// A part of a text, as written, given in letters.
-pub(crate) fn slice(written: &str, letters: &[Glyph], from: usize, to: usize) -> String {
-    let (from, to) = span(written, letters, from, to);
+fn slice(written: &str, from: usize, to: usize) -> String {
+    let (from, to) = span(written, &places(written), from, to);
     written.get(from..to).unwrap_or_default().to_owned()
 }
 
-/// The same as a range of bytes.
-pub(crate) fn span(written: &str, letters: &[Glyph], from: usize, to: usize) -> (usize, usize) {
-    let start = letters.get(from).map_or(written.len(), |glyph| glyph.at as usize);
-    let last = to.checked_sub(1).and_then(|last| letters.get(last)).map_or(start, |glyph| glyph.at as usize);
+/// The same as a range of bytes, where the places of the letters are known.
+pub(crate) fn span(written: &str, places: &[usize], from: usize, to: usize) -> (usize, usize) {
+    let start = places.get(from).copied().unwrap_or(written.len());
+    let last = to.checked_sub(1).and_then(|last| places.get(last)).copied().unwrap_or(start);
     let width = written.get(last..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
     (start, last + width)
 }

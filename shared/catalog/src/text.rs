@@ -17,11 +17,9 @@ use hangul::{FINALS, INITIALS, VOWELS, compose};
 
 /// One character of a text as it is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Glyph {
+pub(crate) struct Letter {
     /// The character: small, of ordinary width, without accents; a letter or a digit.
     pub(crate) c: char,
-    /// Where in the text, in bytes, the character it came from begins.
-    pub(crate) at: u32,
     /// Whether a word begins here.
     pub(crate) start: bool,
 }
@@ -117,25 +115,33 @@ pub(crate) fn compose_conjoining(text: &str) -> String {
     out
 }
 
-/// The compared characters of a text whose Hangul is composed.
-pub(crate) fn glyphs_into(text: &str, out: &mut Vec<Glyph>) {
-    out.clear();
+/// Gives the letters of a text whose Hangul is composed, each with the place in bytes of the character it came from.
+fn for_letters(text: &str, mut put: impl FnMut(Letter, usize)) {
     let mut start = true;
     for (at, c) in text.char_indices() {
-        let at = u32::try_from(at).unwrap_or(u32::MAX);
-        let before = out.len();
-        fold(c, |c| out.push(Glyph { c, at, start: std::mem::take(&mut start) }));
-        if out.len() == before && !is_combining(c) {
+        let mut is_letter = false;
+        fold(c, |c| {
+            is_letter = true;
+            put(Letter { c, start: std::mem::take(&mut start) }, at);
+        });
+        if !is_letter && !is_combining(c) {
             start = true;
         }
     }
 }
 
-/// The same, as a value of its own.
-pub(crate) fn glyphs(text: &str) -> Vec<Glyph> {
-    let mut out = Vec::with_capacity(text.len() / 2);
-    glyphs_into(text, &mut out);
-    out
+/// The letters of a text whose Hangul is composed.
+pub(crate) fn letters(text: &str) -> Vec<Letter> {
+    let mut letters = Vec::with_capacity(text.len() / 2);
+    for_letters(text, |letter, _| letters.push(letter));
+    letters
+}
+
+/// Where in a text, in bytes, the character begins that each of its letters came from.
+pub(crate) fn places(text: &str) -> Vec<usize> {
+    let mut places = Vec::with_capacity(text.len() / 2);
+    for_letters(text, |_, at| places.push(at));
+    places
 }
 
 /// One spelling for comparing: small letters, ordinary width, composed Hangul, no accents, letters and digits only.
@@ -144,16 +150,16 @@ pub(crate) fn glyphs(text: &str) -> Vec<Glyph> {
 /// assert_eq!(nugul_catalog::text::normalise("레 미제라블 (Ｌés)"), "레미제라블les");
 /// ```
 pub fn normalise(text: &str) -> String {
-    glyphs(&compose_conjoining(text)).into_iter().map(|glyph| glyph.c).collect()
+    letters(&compose_conjoining(text)).into_iter().map(|letter| letter.c).collect()
 }
 
 /// The words of a text, each normalised; a word ends at whatever is neither a letter nor a digit.
 pub fn normalise_words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
-    for glyph in glyphs(&compose_conjoining(text)) {
-        match words.last_mut().filter(|_| !glyph.start) {
-            Some(word) => word.push(glyph.c),
-            None => words.push(glyph.c.to_string()),
+    for letter in letters(&compose_conjoining(text)) {
+        match words.last_mut().filter(|_| !letter.start) {
+            Some(word) => word.push(letter.c),
+            None => words.push(letter.c.to_string()),
         }
     }
     words

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use crate::text::{glyphs, normalise};
+use crate::text::{letters, normalise};
 
 /// A word of so many characters may be the beginning of a longer one.
 const LONG_ENOUGH_TO_BEGIN: usize = 3;
@@ -208,16 +208,16 @@ impl Words {
 
     /// The words by which a text is found besides its own.
     pub(crate) fn also_of(&self, text: &str) -> BTreeSet<&str> {
-        let glyphs = glyphs(text);
-        let ends_at = |to: usize| glyphs.get(to).is_none_or(|next| next.start);
+        let letters = letters(text);
+        let ends_at = |to: usize| letters.get(to).is_none_or(|next| next.start);
         let key = |from: usize, to: usize| -> String {
-            glyphs.get(from..to).unwrap_or_default().iter().map(|glyph| glyph.c).collect()
+            letters.get(from..to).unwrap_or_default().iter().map(|letter| letter.c).collect()
         };
         let mut found = BTreeSet::new();
         let mut look = |word: &str| found.extend(self.also.get(word).into_iter().flatten().map(String::as_str));
-        for at in 0..glyphs.len() {
-            if glyphs.get(at).is_some_and(|glyph| glyph.start) {
-                for to in at + 1..=glyphs.len().min(at + self.longest) {
+        for at in 0..letters.len() {
+            if letters.get(at).is_some_and(|letter| letter.start) {
+                for to in at + 1..=letters.len().min(at + self.longest) {
                     let word = key(at, to);
                     // Latin and short words are too often the beginning of something else.
                     if ends_at(to) || (to - at >= LONG_ENOUGH_TO_BEGIN && !word.is_ascii()) {
@@ -229,7 +229,7 @@ impl Words {
                 // The end of a compound: 축제 in 교향악축제.
                 for from in (at + 1).saturating_sub(self.longest)..(at + 1).saturating_sub(1) {
                     let word = key(from, at + 1);
-                    if !word.is_ascii() && glyphs.get(from).is_some_and(|glyph| !glyph.start) {
+                    if !word.is_ascii() && letters.get(from).is_some_and(|letter| !letter.start) {
                         look(&word);
                     }
                 }

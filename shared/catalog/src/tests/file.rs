@@ -169,7 +169,7 @@ proptest! {
     #[test]
     fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         prop_assert!(Index::open(bytes.clone()).is_err());
-        prop_assert!(Index::open([b"NGLC\x02".as_slice(), &bytes].concat()).is_err());
+        prop_assert!(Index::open([b"NGLC\x03".as_slice(), &bytes].concat()).is_err());
         prop_assert!(Index::open(frame(1, &bytes)).is_err());
     }
 

@@ -172,7 +172,7 @@ fn categories_are_found_half_typed_and_mistyped() {
 
 #[test]
 fn short_words_forgive_nothing_and_long_ones_two() {
-    let best = |word: &str, text: &str| Typo::new(word).and_then(|typo| typo.best(&text::glyphs(text)));
+    let best = |word: &str, text: &str| Typo::new(word).and_then(|typo| typo.best(&text::letters(text)));
     let mistakes = |word, text| best(word, text).map(|near| near.mistakes);
     assert_eq!(mistakes("그라", "그리"), None);
     assert_eq!(mistakes("시카거", "시카고"), Some(1));
@@ -202,7 +202,7 @@ proptest! {
         let typo = Typo::new(&word).unwrap();
         let written: String = text.iter().collect();
         let plain = (1..=text.len()).map(|to| distance(&word.chars().collect::<Vec<_>>(), &text[..to])).min().unwrap_or(usize::MAX);
-        let near = typo.best(&text::glyphs(&written)).map(|near| near.mistakes);
+        let near = typo.best(&text::letters(&written)).map(|near| near.mistakes);
         prop_assert_eq!(near, Some(plain).filter(|plain| *plain <= typo.forgiven()));
     }
 

@@ -49,13 +49,16 @@ pub(crate) struct Syllable {
     pub(crate) last: Option<char>,
 }
 
-pub(crate) fn syllable(c: char) -> Option<Syllable> {
+/// The jamo of a syllable as their places in [`INITIALS`], [`VOWELS`] and [`FINALS`].
+pub(crate) fn parts(c: char) -> Option<(usize, usize, Option<usize>)> {
     let n = u32::from(c).checked_sub(SYLLABLE_FIRST).filter(|n| *n < SYLLABLE_COUNT)? as usize;
-    let last = match n % 28 {
-        0 => None,
-        i => Some(*FINALS.get(i - 1)?),
-    };
-    Some(Syllable { initial: *INITIALS.get(n / 588)?, vowel: *VOWELS.get(n % 588 / 28)?, last })
+    Some((n / 588, n % 588 / 28, (n % 28).checked_sub(1)))
+}
+
+pub(crate) fn syllable(c: char) -> Option<Syllable> {
+    let (initial, vowel, last) = parts(c)?;
+    let last = last.and_then(|last| FINALS.get(last)).copied();
+    Some(Syllable { initial: *INITIALS.get(initial)?, vowel: *VOWELS.get(vowel)?, last })
 }
 
 pub(crate) fn compose(initial: char, vowel: char, last: Option<char>) -> Option<char> {

@@ -1,6 +1,6 @@
 //! One word of a query compared with a text: letter for letter, by 초성, or with a last syllable still being typed.
 
-use super::Glyph;
+use super::Letter;
 use super::hangul::{class, is_consonant, plain, split_compound, syllable};
 
 /// How closely a pattern fits.
@@ -29,7 +29,7 @@ pub(crate) enum Place {
     Whole,
 }
 
-/// A match: from which glyph to which (exclusive), and how good it is.
+/// A match: from which letter to which (exclusive), and how good it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) from: usize,
@@ -66,20 +66,20 @@ impl Pattern {
 
     /// The best match in a text. A single character matches at the beginning of a word alone: inside of words it says
     /// nothing.
-    pub(crate) fn best(&self, text: &[Glyph]) -> Option<Found> {
+    pub(crate) fn best(&self, text: &[Letter]) -> Option<Found> {
         let count = self.chars.len();
         if count == 0 || count > text.len() {
             return None;
         }
         let mut best: Option<Found> = None;
         for from in 0..=text.len() - count {
-            let start = text.get(from).is_some_and(|glyph| glyph.start);
+            let start = text.get(from).is_some_and(|letter| letter.start);
             if count == 1 && !start {
                 continue;
             }
             let Some(fit) = self.fit_at(text, from) else { continue };
             let to = from + count;
-            let ends = text.get(to).is_none_or(|glyph| glyph.start);
+            let ends = text.get(to).is_none_or(|letter| letter.start);
             let place = match (from == 0, to == text.len()) {
                 (true, true) => Place::Whole,
                 (true, false) if ends => Place::FirstWord,
@@ -99,7 +99,7 @@ impl Pattern {
     }
 
     /// Whether `text` matches from position `at`.
-    fn fit_at(&self, text: &[Glyph], at: usize) -> Option<Fit> {
+    fn fit_at(&self, text: &[Letter], at: usize) -> Option<Fit> {
         let mut fit = Fit::Exact;
         for (i, &wanted) in self.chars.iter().enumerate() {
             let found = text.get(at + i)?.c;
@@ -111,7 +111,7 @@ impl Pattern {
                 initial == wanted || (found != initial && plain(initial) == wanted)
             } else {
                 let is_last = i + 1 == self.chars.len();
-                is_last && self.half_typed && half_typed(wanted, found, text.get(at + i + 1).map(|glyph| glyph.c))
+                is_last && self.half_typed && half_typed(wanted, found, text.get(at + i + 1).map(|letter| letter.c))
             };
             if !partial {
                 return None;

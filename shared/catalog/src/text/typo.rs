@@ -12,8 +12,8 @@
 //!
 //! Mistakes in the middle of a compound word, in more than 64 keystrokes, or across a missing first word are not found.
 
-use super::Glyph;
-use super::hangul::decompose;
+use super::Letter;
+use super::hangul::{FINALS, INITIALS, VOWELS, decompose, parts, split_compound};
 
 /// Longest word that is compared, in keystrokes.
 const MAX_KEYS: usize = 64;
@@ -24,14 +24,21 @@ const TWO_FROM: usize = 9;
 /// How many kinds of keystrokes are told apart; rarer characters share.
 const KINDS: usize = 128;
 
+/// Where in the word the keystrokes of a jamo are, a bit for each place: of the only or first one, and of a second one.
+type Places = (u64, Option<u64>);
+
 /// A word to be found in spite of mistakes.
 pub(crate) struct Typo {
     places: [u64; KINDS],
+    /// The same for the jamo of syllables, looked up once for each word rather than for each letter of each text.
+    initials: [Places; INITIALS.len()],
+    vowels: [Places; VOWELS.len()],
+    finals: [Places; FINALS.len()],
     length: usize,
     forgiven: usize,
 }
 
-/// Where a word was found, in glyphs (the end exclusive), and with how many mistakes.
+/// Where a word was found, in letters (the end exclusive), and with how many mistakes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Near {
     pub(crate) from: usize,
@@ -47,6 +54,11 @@ fn kind(key: char) -> usize {
         '0'..='9' => 77 + n - 0x30,
         _ => 87 + n % 41,
     }
+}
+
+fn places_of(places: &[u64; KINDS], jamo: char) -> Places {
+    let of = |key: char| places.get(kind(key)).copied().unwrap_or(0);
+    split_compound(jamo).map_or_else(|| (of(jamo), None), |(a, b)| (of(a), Some(of(b))))
 }
 
 impl Typo {
@@ -68,7 +80,31 @@ impl Typo {
                 *slot |= 1 << n;
             }
         }
-        Some(Self { places, length, forgiven })
+        let of = |jamo: char| places_of(&places, jamo);
+        Some(Self {
+            places,
+            initials: INITIALS.map(of),
+            vowels: VOWELS.map(of),
+            finals: FINALS.map(of),
+            length,
+            forgiven,
+        })
+    }
+
+    /// Gives the places of each keystroke of a letter.
+    #[inline]
+    fn for_keys(&self, c: char, mut each: impl FnMut(u64)) {
+        let mut key = |(first, second): Places| {
+            each(first);
+            second.into_iter().for_each(&mut each);
+        };
+        if let Some((initial, vowel, last)) = parts(c) {
+            let jamo =
+                [self.initials.get(initial), self.vowels.get(vowel), last.and_then(|last| self.finals.get(last))];
+            jamo.into_iter().flatten().for_each(|places| key(*places));
+        } else {
+            key(places_of(&self.places, c));
+        }
     }
 
     /// How many mistakes are forgiven.
@@ -77,51 +113,38 @@ impl Typo {
     }
 
     /// The place with the fewest mistakes.
-    pub(crate) fn best(&self, text: &[Glyph]) -> Option<Near> {
-        let starts = text.iter().enumerate().filter(|(_, glyph)| glyph.start);
-        starts.filter_map(|(from, _)| self.best_from(text, from)).min_by_key(|near| near.mistakes)
+    pub(crate) fn best(&self, text: &[Letter]) -> Option<Near> {
+        self.best_within(text, self.forgiven)
     }
 
-    fn best_from(&self, text: &[Glyph], from: usize) -> Option<Near> {
+    /// The same where no more than `most` mistakes are forgiven.
+    pub(crate) fn best_within(&self, text: &[Letter], most: usize) -> Option<Near> {
+        let starts = text.iter().enumerate().filter(|(_, letter)| letter.start);
+        starts.filter_map(|(from, _)| self.best_from(text, from, most)).min_by_key(|near| near.mistakes)
+    }
+
+    fn best_from(&self, text: &[Letter], from: usize, most: usize) -> Option<Near> {
         let mut row = Row::new(self.length);
         let mut keys = 0;
         let mut best: Option<Near> = None;
-        for (n, glyph) in text.iter().enumerate().skip(from) {
-            for_keys(glyph.c, |key| {
+        for (n, letter) in text.iter().enumerate().skip(from) {
+            self.for_keys(letter.c, |places| {
                 keys += 1;
-                row.step(self.places.get(kind(key)).copied().unwrap_or(0));
+                row.step(places);
             });
             let ends = text.get(n + 1).is_none_or(|next| next.start);
             // At equal distance the end of a word is the better end.
             let better =
                 best.is_none_or(|best| row.distance < best.mistakes || (ends && row.distance == best.mistakes));
-            if row.distance <= self.forgiven && better {
+            if row.distance <= most && better {
                 best = Some(Near { from, to: n + 1, mistakes: row.distance });
             }
-            if keys > self.length + self.forgiven {
+            // A key takes one from the distance at most, and after so many more keys than the word has, nothing is near.
+            if row.distance + keys > self.length + 2 * most {
                 break;
             }
         }
         best
-    }
-}
-
-fn for_keys(c: char, mut each: impl FnMut(char)) {
-    use super::hangul::{split_compound, syllable};
-    let mut key = |c: char| match split_compound(c) {
-        Some((a, b)) => {
-            each(a);
-            each(b);
-        }
-        None => each(c),
-    };
-    match syllable(c) {
-        Some(parts) => {
-            key(parts.initial);
-            key(parts.vowel);
-            parts.last.into_iter().for_each(key);
-        }
-        None => key(c),
     }
 }
 
