@@ -79,6 +79,12 @@ impl Ground {
         self.platform.as_ref().expect("running until dropped")
     }
 
+    /// Kills this service and starts it again; returns when it is ready.
+    pub(crate) fn restart(&mut self, service: Service) {
+        let platform = self.platform.as_mut().expect("running until dropped");
+        platform.kill(service).and_then(|()| platform.restart(service)).unwrap_or_else(|e| panic!("{service}: {e}"));
+    }
+
     /// Where everything is kept.
     pub(crate) fn data_dir(&self) -> &Path {
         &self.data_dir

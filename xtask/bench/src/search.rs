@@ -4,6 +4,7 @@
 mod fresh;
 mod index;
 mod ngrams;
+mod starts;
 mod votes;
 
 use std::{
@@ -89,7 +90,7 @@ async fn with(size: u32, paths: &Arc<Vec<String>>) -> Result<Vec<Figure>, String
     };
 
     eprintln!("{label} events behind workerd");
-    let ground = Ground::start_with("search-workerd", embedded(Edge::Cloudflare)).await;
+    let mut ground = Ground::start_with("search-workerd", embedded(Edge::Cloudflare)).await;
     let workerd = searches(&ground.edge, paths, SEARCHES_PER_CLIENT).await;
     results.extend(workerd.figures(&format!("edge_workerd_{label}")));
     results.push(Figure::new(format!("edge_workerd_{label}_memory"), "MB", ground.memory_mb(Service::Edge)));
@@ -108,13 +109,15 @@ async fn with(size: u32, paths: &Arc<Vec<String>>) -> Result<Vec<Figure>, String
         results.extend(votes::through_the_edge(&ground).await);
         results.extend(votes::at_the_coordinator(&ground, "memory").await);
     }
+    results.extend(starts::figures(&mut ground, &format!("edge_workerd_{label}"), paths).await);
     drop(ground);
 
     eprintln!("{label} events behind wasmtime");
-    let ground = Ground::start_with("search-wasmtime", embedded(Edge::Spin)).await;
+    let mut ground = Ground::start_with("search-wasmtime", embedded(Edge::Spin)).await;
     let wasmtime = searches(&ground.edge, paths, SEARCHES_PER_CLIENT).await;
     results.extend(wasmtime.figures(&format!("edge_wasmtime_{label}")));
     results.push(Figure::new(format!("edge_wasmtime_{label}_memory"), "MB", ground.memory_mb(Service::Edge)));
+    results.extend(starts::figures(&mut ground, &format!("edge_wasmtime_{label}"), paths).await);
     drop(ground);
 
     eprintln!("{label} events in OpenSearch");
