@@ -100,21 +100,22 @@ impl Column {
     }
 }
 
-// --- texts ---
+// --- rows ---
 
-/// A table of texts.
+/// Rows of bytes: how many there are, where each ends, and they.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Texts {
+struct Rows {
     count: usize,
     ends: Span,
     data: Span,
 }
 
-impl Texts {
-    pub(crate) fn write<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<u8> {
-        let (mut ends, mut data, mut count) = (Vec::new(), Vec::<u8>::new(), 0);
-        for text in texts {
-            data.extend(text.as_bytes());
+impl Rows {
+    /// Puts each row behind the one before.
+    fn write<R>(rows: impl Iterator<Item = R>, put: impl Fn(R, &mut Vec<u8>)) -> Vec<u8> {
+        let (mut ends, mut data, mut count) = (Vec::new(), Vec::new(), 0);
+        for row in rows {
+            put(row, &mut data);
             put_u32(&mut ends, data.len());
             count += 1;
         }
@@ -125,41 +126,61 @@ impl Texts {
         out
     }
 
-    pub(crate) fn open(bytes: &[u8], span: Span) -> Result<Self, Error> {
+    fn open(bytes: &[u8], span: Span) -> Result<Self, Error> {
         let count = read_u32(span.of(bytes), 0).ok_or(SHORT)? as usize;
         let ends = span.part(4, count.checked_mul(4).ok_or(SHORT)?)?;
-        let data = Span { from: ends.to, to: span.to };
-        let texts = Self { count, ends, data };
-        let all = std::str::from_utf8(data.of(bytes)).map_err(|_| Error::Damaged("a text is no UTF-8"))?;
-        let mut before = 0;
-        for n in 0..count {
-            let end = texts.end(bytes, n).ok_or(SHORT)?;
-            if end < before || !all.is_char_boundary(end) {
-                return Err(Error::Damaged("a text ends where none can"));
-            }
-            before = end;
+        let rows = Self { count, ends, data: Span { from: ends.to, to: span.to } };
+        let ends = || (0..count).filter_map(|n| rows.end(bytes, n));
+        if !ends().is_sorted() || ends().last().unwrap_or(0) != rows.data.of(bytes).len() {
+            return Err(Error::Damaged("a row ends where none can"));
         }
-        if before != all.len() {
-            return Err(Error::Damaged("texts of the wrong length"));
-        }
-        Ok(texts)
+        Ok(rows)
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.count
-    }
-
+    #[inline]
     fn end(&self, bytes: &[u8], n: usize) -> Option<usize> {
         read_u32(self.ends.of(bytes), n * 4).map(|end| end as usize)
     }
 
     #[inline]
-    pub(crate) fn get<'b>(&self, bytes: &'b [u8], n: u32) -> &'b str {
-        let n = n as usize;
+    fn get<'b>(&self, bytes: &'b [u8], n: usize) -> &'b [u8] {
         let from = n.checked_sub(1).map_or(Some(0), |before| self.end(bytes, before));
-        let text = from.zip(self.end(bytes, n)).and_then(|(from, to)| self.data.of(bytes).get(from..to));
-        // Checked as a whole when opened; looked at again because a wild read is worse than a slow one.
-        text.and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+        let row = from.zip(self.end(bytes, n)).and_then(|(from, to)| self.data.of(bytes).get(from..to));
+        row.unwrap_or_default()
+    }
+
+    fn all<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = &'b [u8]> {
+        (0..self.count).map(move |n| self.get(bytes, n))
+    }
+}
+
+// --- texts ---
+
+/// A table of texts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Texts(Rows);
+
+impl Texts {
+    pub(crate) fn write<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<u8> {
+        Rows::write(texts, |text, out| out.extend(text.as_bytes()))
+    }
+
+    pub(crate) fn open(bytes: &[u8], span: Span) -> Result<Self, Error> {
+        let rows = Rows::open(bytes, span)?;
+        if rows.all(bytes).any(|text| std::str::from_utf8(text).is_err()) {
+            return Err(Error::Damaged("a text is no UTF-8"));
+        }
+        Ok(Self(rows))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.count
+    }
+
+    #[inline]
+    pub(crate) fn get<'b>(&self, bytes: &'b [u8], n: u32) -> &'b str {
+        // Checked when opened; looked at again because a wild read is worse than a slow one.
+        std::str::from_utf8(self.0.get(bytes, n as usize)).unwrap_or_default()
     }
 }
 
@@ -167,71 +188,49 @@ impl Texts {
 
 /// The letters of each text, so that nobody waits while characters are folded.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Letters {
-    count: usize,
-    ends: Span,
-    data: Span,
-}
+pub(crate) struct Letters(Rows);
 
 /// A letter's bytes: the code of the character and [`WORD_START`].
 const LETTER_BYTES: usize = 3;
 /// Set where a word begins. Codes of characters end far below.
 const WORD_START: u32 = 1 << 23;
 
+fn put_letter(letter: Letter, out: &mut Vec<u8>) {
+    let packed = u32::from(letter.c) | if letter.start { WORD_START } else { 0 };
+    out.extend(packed.to_le_bytes().iter().take(LETTER_BYTES));
+}
+
+/// The code of the character, and whether a word begins.
 #[inline]
-fn read_letter(&[a, b, c]: &[u8; LETTER_BYTES]) -> (u32, bool) {
+fn take_letter(&[a, b, c]: &[u8; LETTER_BYTES]) -> (u32, bool) {
     let packed = u32::from_le_bytes([a, b, c, 0]);
     (packed & !WORD_START, packed & WORD_START != 0)
 }
 
 impl Letters {
     pub(crate) fn write<'l>(texts: impl Iterator<Item = &'l [Letter]>) -> Vec<u8> {
-        let (mut ends, mut data, mut count) = (Vec::new(), Vec::<u8>::new(), 0);
-        for letters in texts {
-            for letter in letters {
-                let packed = u32::from(letter.c) | if letter.start { WORD_START } else { 0 };
-                data.extend(packed.to_le_bytes().iter().take(LETTER_BYTES));
-            }
-            put_u32(&mut ends, data.len() / LETTER_BYTES);
-            count += 1;
-        }
-        let mut out = Vec::with_capacity(4 + ends.len() + data.len());
-        put_u32(&mut out, count);
-        out.extend(ends);
-        out.extend(data);
-        out
+        Rows::write(texts, |text, out| text.iter().for_each(|letter| put_letter(*letter, out)))
     }
 
     pub(crate) fn open(bytes: &[u8], span: Span) -> Result<Self, Error> {
-        let count = read_u32(span.of(bytes), 0).ok_or(SHORT)? as usize;
-        let ends = span.part(4, count.checked_mul(4).ok_or(SHORT)?)?;
-        let letters = Self { count, ends, data: Span { from: ends.to, to: span.to } };
-        let (all, rest) = letters.data.of(bytes).as_chunks::<LETTER_BYTES>();
-        let (all_ends, _) = ends.of(bytes).as_chunks::<4>();
-        let ends = || all_ends.iter().map(|end| u32::from_le_bytes(*end) as usize);
-        if !ends().is_sorted() || ends().last().unwrap_or(0) != all.len() || !rest.is_empty() {
-            return Err(Error::Damaged("letters of the wrong length"));
-        }
-        if all.iter().any(|letter| char::from_u32(read_letter(letter).0).is_none()) {
-            return Err(Error::Damaged("a letter that is no character"));
-        }
-        Ok(letters)
+        let rows = Rows::open(bytes, span)?;
+        let are_letters = |text: &[u8]| {
+            let (letters, rest) = text.as_chunks();
+            rest.is_empty() && letters.iter().all(|letter| char::from_u32(take_letter(letter).0).is_some())
+        };
+        if rows.all(bytes).all(are_letters) { Ok(Self(rows)) } else { Err(Error::Damaged("a letter that is none")) }
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.count
+        self.0.count
     }
 
     /// Puts the letters of a text in the place of those in `out`.
     #[inline]
     pub(crate) fn read(&self, bytes: &[u8], n: u32, out: &mut Vec<Letter>) {
-        let n = n as usize;
-        let end = |n: usize| read_u32(self.ends.of(bytes), n * 4).map(|end| end as usize * LETTER_BYTES);
-        let from = n.checked_sub(1).map_or(Some(0), end);
-        let text = from.zip(end(n)).and_then(|(from, to)| self.data.of(bytes).get(from..to)).unwrap_or_default();
         out.clear();
-        out.extend(text.as_chunks().0.iter().map(|letter| {
-            let (code, start) = read_letter(letter);
+        out.extend(self.0.get(bytes, n as usize).as_chunks().0.iter().map(|letter| {
+            let (code, start) = take_letter(letter);
             // Each was found to be a character when the file was opened.
             Letter { c: char::from_u32(code).unwrap_or_default(), start }
         }));
@@ -242,11 +241,7 @@ impl Letters {
 
 /// Lists of ascending numbers, as differences in as few bytes as each needs.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Lists {
-    count: usize,
-    ends: Span,
-    data: Span,
-}
+pub(crate) struct Lists(Rows);
 
 /// The most bytes of one number.
 const NUMBER_BYTES: u32 = 5;
@@ -309,63 +304,38 @@ impl Iterator for Numbers<'_> {
 impl Lists {
     /// Each list ascending, without repetition.
     pub(crate) fn write<'l>(lists: impl Iterator<Item = &'l [u32]>) -> Vec<u8> {
-        let (mut ends, mut data, mut count) = (Vec::new(), Vec::new(), 0);
-        for list in lists {
+        Rows::write(lists, |list, out| {
             let mut next = 0;
             for &n in list {
-                put_number(&mut data, n.wrapping_sub(next));
+                put_number(out, n.wrapping_sub(next));
                 next = n.wrapping_add(1);
             }
-            put_u32(&mut ends, data.len());
-            count += 1;
-        }
-        let mut out = Vec::with_capacity(4 + ends.len() + data.len());
-        put_u32(&mut out, count);
-        out.extend(ends);
-        out.extend(data);
-        out
+        })
     }
 
     /// All numbers have to be below `limit`.
     pub(crate) fn open(bytes: &[u8], span: Span, limit: usize) -> Result<Self, Error> {
-        let count = read_u32(span.of(bytes), 0).ok_or(SHORT)? as usize;
-        let ends = span.part(4, count.checked_mul(4).ok_or(SHORT)?)?;
-        let lists = Self { count, ends, data: Span { from: ends.to, to: span.to } };
-        let mut before = 0;
-        for n in 0..count {
-            let end = lists.end(bytes, n).ok_or(SHORT)?;
-            if end < before || end > lists.data.of(bytes).len() {
-                return Err(Error::Damaged("a list ends where none can"));
-            }
-            before = end;
+        let lists = Self(Rows::open(bytes, span)?);
+        for n in 0..lists.count() {
             let mut numbers = lists.get(bytes, n);
             let last = numbers.by_ref().last();
             if numbers.at != numbers.bytes.len() || last.is_some_and(|last| last as usize >= limit) {
                 return Err(Error::Damaged("a list with an impossible number"));
             }
         }
-        if before != lists.data.of(bytes).len() {
-            return Err(Error::Damaged("lists of the wrong length"));
-        }
         Ok(lists)
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.count
-    }
-
-    fn end(&self, bytes: &[u8], n: usize) -> Option<usize> {
-        read_u32(self.ends.of(bytes), n * 4).map(|end| end as usize)
+        self.0.count
     }
 
     pub(crate) fn get<'b>(&self, bytes: &'b [u8], n: usize) -> Numbers<'b> {
-        let from = n.checked_sub(1).map_or(Some(0), |before| self.end(bytes, before));
-        let data = from.zip(self.end(bytes, n)).and_then(|(from, to)| self.data.of(bytes).get(from..to));
-        Numbers { bytes: data.unwrap_or_default(), at: 0, next: 0 }
+        Numbers { bytes: self.0.get(bytes, n), at: 0, next: 0 }
     }
 
     /// How many bytes a list has: a measure of its length.
     pub(crate) fn size(&self, bytes: &[u8], n: usize) -> usize {
-        self.get(bytes, n).bytes.len()
+        self.0.get(bytes, n).len()
     }
 }
