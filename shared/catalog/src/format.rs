@@ -131,7 +131,7 @@ impl Rows {
         let ends = span.part(4, count.checked_mul(4).ok_or(SHORT)?)?;
         let rows = Self { count, ends, data: Span { from: ends.to, to: span.to } };
         let ends = || (0..count).filter_map(|n| rows.end(bytes, n));
-        if !ends().is_sorted() || ends().last().unwrap_or(0) != rows.data.of(bytes).len() {
+        if !ends().is_sorted() || ends().next_back().unwrap_or(0) != rows.data.of(bytes).len() {
             return Err(Error::Damaged("a row ends where none can"));
         }
         Ok(rows)
@@ -202,7 +202,7 @@ fn put_letter(letter: Letter, out: &mut Vec<u8>) {
 
 /// The code of the character, and whether a word begins.
 #[inline]
-fn take_letter(&[a, b, c]: &[u8; LETTER_BYTES]) -> (u32, bool) {
+fn take_letter([a, b, c]: [u8; LETTER_BYTES]) -> (u32, bool) {
     let packed = u32::from_le_bytes([a, b, c, 0]);
     (packed & !WORD_START, packed & WORD_START != 0)
 }
@@ -216,7 +216,7 @@ impl Letters {
         let rows = Rows::open(bytes, span)?;
         let are_letters = |text: &[u8]| {
             let (letters, rest) = text.as_chunks();
-            rest.is_empty() && letters.iter().all(|letter| char::from_u32(take_letter(letter).0).is_some())
+            rest.is_empty() && letters.iter().all(|letter| char::from_u32(take_letter(*letter).0).is_some())
         };
         if rows.all(bytes).all(are_letters) { Ok(Self(rows)) } else { Err(Error::Damaged("a letter that is none")) }
     }
@@ -230,7 +230,7 @@ impl Letters {
     pub(crate) fn read(&self, bytes: &[u8], n: u32, out: &mut Vec<Letter>) {
         out.clear();
         out.extend(self.0.get(bytes, n as usize).as_chunks().0.iter().map(|letter| {
-            let (code, start) = take_letter(letter);
+            let (code, start) = take_letter(*letter);
             // Each was found to be a character when the file was opened.
             Letter { c: char::from_u32(code).unwrap_or_default(), start }
         }));
