@@ -282,11 +282,11 @@ impl Index {
             let Some(word) = words.get(*n).filter(|_| reading.instead.is_none() && reading.window.is_none()) else {
                 continue;
             };
-            // Only the texts with the fewest mistakes would be found, so those that are known.
+            // Where a text has the word as it is, no text with a mistake is as near, and all are found already.
             if self.is_among(&word.text, &reading.hits) {
                 continue;
             }
-            if let Some(near) = self.near(&word.text, weights) {
+            if let Some(near) = self.near(&word.text, weights).filter(|near| near.mistakes > 0) {
                 reading.hits.extend(near.hits);
                 reading.instead = Some(near.instead);
                 added = true;
