@@ -29,6 +29,11 @@ const PAUSE_FIRST_MS: u64 = 250;
 /// The longest pause between two tries, in milliseconds. Readers get a heartbeat between tries.
 const PAUSE_LONGEST_MS: u64 = 4_000;
 
+/// How long the follower rests after each piece from upstream, in milliseconds. workerd looks for new connections and for those
+/// that were closed only when nothing else is left to do; a room with more readers than it can serve at the pace of its frames
+/// would keep it from that for ever. What comes meanwhile is read, and sent, as one.
+const REST_MS: u64 = 1;
+
 /// A room with its readers, as its follower and its visitors share it.
 #[derive(Default)]
 pub struct Shared {
@@ -203,6 +208,7 @@ async fn relay<H: Host>(host: &H, shared: &RefCell<Shared>, mut stream: ByteStre
         if deserted(shared) {
             return Ended::Alone;
         }
+        host.sleep(REST_MS).await;
     }
 }
 
