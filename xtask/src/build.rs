@@ -164,7 +164,7 @@ fn bundle(npm: &Npm, module: &PathBuf, bindgen: &PathBuf) -> Fallible<PathBuf> {
         let plain = work.join("index_bg.wasm");
         let small = dir.join("index_bg.wasm");
         let optimised = captured(
-            Command::new(npm.bin("wasm-opt")).arg("-Oz").args(WASM_FEATURES).arg(&plain).arg("-o").arg(&small),
+            Command::new(npm.bin("wasm-opt")).arg("-O3").args(WASM_FEATURES).arg(&plain).arg("-o").arg(&small),
         );
         if let Err(failure) = optimised {
             say(&format!("the worker is not optimised: {failure}"));

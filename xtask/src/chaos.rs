@@ -35,9 +35,10 @@ pub(crate) fn chaos(args: &Args) -> Fallible {
     }
     tools::ensure_system()?;
     let edges = if name == "streams" { vec![Edge::Cloudflare] } else { Vec::new() };
-    build::build(&Wanted { native: Some(Optimised::No), edges, wrangler: false })?;
+    // As they are deployed: thousands at once are too many for programs that were not optimised.
+    build::build(&Wanted { native: Some(Optimised::Yes), edges, wrangler: false })?;
     let mut command = cargo();
-    command.args(["run", "--quiet", "--package", "nugul-chaos", "--", name]);
+    command.args(["run", "--release", "--quiet", "--package", "nugul-chaos", "--", name]);
     for flag in PASSED_ON {
         if let Some(number) = args.value::<u64>(flag)? {
             command.arg(format!("--{flag}")).arg(number.to_string());

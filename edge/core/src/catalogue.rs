@@ -1,6 +1,10 @@
 //! The index of events in memory: fetched once per version, an older one serving while a newer one loads.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
 
 use nugul_api::{
     Code,
@@ -33,6 +37,12 @@ const OPENING_MAX: usize = 100;
 const ETAG_MS: i64 = 60_000;
 /// How often an index is asked for that was replaced meanwhile.
 const FETCH_TRIES: usize = 3;
+/// How old an answer from memory may be, in milliseconds; `cache-control` says so to everyone on the way.
+const ANSWER_MS: i64 = 1_000;
+/// The most answers remembered for that long, and their bytes; forgotten all at once.
+const REMEMBERED_MAX: usize = 1_024;
+const REMEMBERED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// The indexes of all regions.
 #[derive(Default)]
 pub(crate) struct Catalogue(RefCell<State>);
@@ -70,6 +80,35 @@ struct State {
     categories: Rc<Vec<String>>,
     opening: Rc<Vec<CatalogEvent>>,
     calendars: BTreeMap<String, Rc<Vec<CalendarDay>>>,
+    remembered: Remembered,
+}
+
+/// Answers of this moment, of the index in memory: in a rush, thousands ask the same within a second.
+#[derive(Default)]
+struct Remembered {
+    bodies: HashMap<(List, String), (i64, Rc<[u8]>)>,
+    bytes: usize,
+}
+
+impl Remembered {
+    fn get(&self, asked: &(List, String), now: i64) -> Option<Rc<[u8]>> {
+        let (at, body) = self.bodies.get(asked)?;
+        (0..ANSWER_MS).contains(&(now - at)).then(|| Rc::clone(body))
+    }
+
+    fn put(&mut self, asked: (List, String), now: i64, body: Rc<[u8]>) {
+        let bytes = asked.1.len() + body.len();
+        if self.bodies.len() >= REMEMBERED_MAX || self.bytes + bytes > REMEMBERED_BYTES_MAX {
+            *self = Self::default();
+        }
+        if let Some((_, before)) = self.bodies.remove(&asked) {
+            self.bytes -= asked.1.len() + before.len();
+        }
+        if bytes <= REMEMBERED_BYTES_MAX {
+            self.bytes += bytes;
+            self.bodies.insert(asked, (now, body));
+        }
+    }
 }
 
 /// The most months remembered.
@@ -135,6 +174,7 @@ async fn load<H: Host>(ctx: &Ctx<'_, H>) {
     state.categories = Rc::new(categories_of(&joined));
     state.opening = Rc::new(opening_of(&joined, Timestamp::from_millis(ctx.host.now_ms())));
     state.calendars.clear();
+    state.remembered = Remembered::default();
     state.joined = Some(Rc::new(joined));
 }
 
@@ -169,7 +209,7 @@ struct Found<T> {
 }
 
 /// Which list is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum List {
     /// `events` and `search/events`.
     Events,
@@ -191,25 +231,42 @@ pub(crate) async fn answer<H: Host>(ctx: &Ctx<'_, H>, request: &Request, list: L
     if request.header("if-none-match").is_some_and(|tags| etag_matches(tags, &etag)) {
         return Response { status: 304, headers: Vec::new(), body: Body::Empty }.with("etag", &etag);
     }
-    let params = parse_form(&request.query);
+    let asked = (list, request.query.clone());
+    let remembered = ctx.app.catalogue.0.borrow().remembered.get(&asked, now.as_millis());
+    let body = match remembered {
+        Some(body) => body,
+        None => match body_of(ctx, &index, list, &request.query, now) {
+            Ok(body) => {
+                ctx.app.catalogue.0.borrow_mut().remembered.put(asked, now.as_millis(), Rc::clone(&body));
+                body
+            }
+            Err(code) => return ctx.refuse(code),
+        },
+    };
+    Response::new(200, "application/json", &*body).with("cache-control", "public, max-age=1").with("etag", &etag)
+}
+
+/// A list as it is now.
+fn body_of<H: Host>(
+    ctx: &Ctx<'_, H>,
+    index: &Joined,
+    list: List,
+    query: &str,
+    now: Timestamp,
+) -> Result<Rc<[u8]>, Code> {
+    let params = parse_form(query);
     let body = match list {
         List::Events => params::search_query(&params, now).ok().map(|query| serde_json::to_vec(&index.search(&query))),
         List::Suggestions => params::suggest_query(&params).ok().map(|asked| {
             let items = index.suggest(&asked.q, asked.limit, now);
             serde_json::to_vec(&Found { items, next_cursor: None })
         }),
-        List::Calendar => field(&params, "month").and_then(|month| calendar_days(ctx, &index, month)).map(|days| {
+        List::Calendar => field(&params, "month").and_then(|month| calendar_days(ctx, index, month)).map(|days| {
             let items = days.iter().collect();
             serde_json::to_vec(&Found { items, next_cursor: None })
         }),
     };
-    match body.map(Result::ok) {
-        Some(Some(body)) => {
-            Response::new(200, "application/json", body).with("cache-control", "public, max-age=1").with("etag", &etag)
-        }
-        Some(None) => ctx.refuse(Code::Internal),
-        None => ctx.refuse(Code::InvalidParameter),
-    }
+    body.ok_or(Code::InvalidParameter)?.map(Rc::from).map_err(|_| Code::Internal)
 }
 
 /// Whether what is found for the keyword has it, in its title, category or place.

@@ -329,6 +329,30 @@ fn searches_are_answered_from_memory() {
 }
 
 #[test]
+fn an_answer_from_memory_is_at_most_a_second_old_and_answers_its_own_question() {
+    let fake = Fake::new();
+    fake.serve_index(index_opening("위키드", 400));
+    let total = |target: &str| serde_json::from_str::<Value>(&text(fake.get(target, &[]))).unwrap()["total"].clone();
+    let on_sale = "/api/v1/search/events?on_sale=true";
+    assert_eq!(total(on_sale), 0);
+    assert_eq!(total("/api/v1/search/events?on_sale=false"), 1);
+    *fake.now.borrow_mut() += 999;
+    assert_eq!(total(on_sale), 0);
+    *fake.now.borrow_mut() += 1;
+    assert_eq!(total(on_sale), 1);
+    // Two lists asked with one query are two questions; a refusal is not remembered as an answer.
+    let asked = "?q=%EC%9C%84%ED%82%A4%EB%93%9C&limit=21";
+    assert_eq!(total(&format!("/api/v1/events{asked}")), 1);
+    for _ in 0..2 {
+        assert_eq!(code_of(fake.get(&format!("/api/v1/search/suggest{asked}"), &[])), Code::InvalidParameter);
+    }
+    // However many questions are asked in a second, each has its answer.
+    for number in 0..3_000 {
+        assert_eq!(total(&format!("/api/v1/events?q=%EC%9C%84%ED%82%A4%EB%93%9C&n={number}")), 1);
+    }
+}
+
+#[test]
 fn the_search_page_says_how_it_read_the_text_and_what_narrows_it() {
     let fake = Fake::new();
     // 래미제라불

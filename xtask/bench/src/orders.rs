@@ -28,8 +28,10 @@ use crate::{
     wire::{Ask, Wire},
 };
 
-/// Buyers at once.
-const CLIENTS: usize = 64;
+/// Buyers at once: the figures without a number are of the first, the others have it in their names.
+const BUYERS: [usize; 2] = [64, 256];
+/// Connections of the bare commits at most: a server has not many more.
+const CONNECTIONS_MAX: usize = 64;
 /// How often each side is measured; the middle one counts.
 const ROUNDS: usize = 3;
 /// Orders of a round.
@@ -55,11 +57,13 @@ pub(crate) async fn run() -> Report {
         let ground = Ground::start(&format!("orders-{name}"), profile).await;
         toss_in_memory &= ground.toss_in_memory();
         let database = Database::open(&ground).await;
-        let figures = orders_on(name, &ground, &database).await;
-        for figure in &figures {
-            eprintln!("{}: {} {}", figure.what, figure.value, figure.unit);
+        for buyers in BUYERS {
+            let figures = orders_on(name, &ground, &database, buyers).await;
+            for figure in &figures {
+                eprintln!("{}: {} {}", figure.what, figure.value, figure.unit);
+            }
+            results.extend(figures);
         }
-        results.extend(figures);
         database.close().await;
     }
     Report {
@@ -67,7 +71,7 @@ pub(crate) async fn run() -> Report {
         commit: commit(),
         profile: format!("{} and {}", Profile::Distributed, Profile::Embedded),
         work: json!({
-            "machine": machine, "clients": CLIENTS, "rounds": ROUNDS, "orders_per_round": ORDERS, "seats_per_order": SEATS,
+            "machine": machine, "buyers": BUYERS, "rounds": ROUNDS, "orders_per_round": ORDERS, "seats_per_order": SEATS,
             "commits_per_round": COMMITS, "toss_delay_ms": 0, "toss_file_in_memory": toss_in_memory,
             "an_order": "hold, order, the buyer's decision at the provider, confirm until paid with its ticket; times are of all that",
         }),
@@ -77,11 +81,14 @@ pub(crate) async fn run() -> Report {
     }
 }
 
-async fn orders_on(name: &str, ground: &Ground, database: &Database) -> Vec<Figure> {
+async fn orders_on(name: &str, ground: &Ground, database: &Database, buyers: usize) -> Vec<Figure> {
+    let named = |what: &str| {
+        if buyers == BUYERS[0] { what.to_owned() } else { format!("{what}_{buyers}_buyers") }
+    };
     let performance = ground.performances(HALL.0, HALL.1, 1).await.remove(0);
     let next = Arc::new(AtomicUsize::new(0));
     // Warm: connections of the pools made, statements prepared.
-    buy(ground, performance, &next, CLIENTS).await;
+    buy(ground, performance, &next, buyers, buyers).await;
     let services = [
         ("coordinator", Service::Coordinator),
         ("payment", Service::Payment),
@@ -93,10 +100,10 @@ async fn orders_on(name: &str, ground: &Ground, database: &Database) -> Vec<Figu
     let mut used = vec![Vec::new(); services.len() + 1];
     let cpu = || services.iter().map(|(_, s)| ground.cpu(*s)).chain([Cpu::own()]).collect::<Vec<_>>();
     for round in 1..=ROUNDS {
-        eprintln!("orders on {name}: round {round} of {ROUNDS}");
-        limits.push(database.bare_commits().await.per_second());
+        eprintln!("orders on {name}, {buyers} buyers: round {round} of {ROUNDS}");
+        limits.push(database.bare_commits(buyers).await.per_second());
         let (before, committed) = (cpu(), database.commits().await);
-        let measured = buy(ground, performance, &next, ORDERS).await;
+        let measured = buy(ground, performance, &next, buyers, ORDERS).await;
         for ((used, after), before) in used.iter_mut().zip(cpu()).zip(before) {
             used.push((after - before).us_per(measured.operations()));
         }
@@ -108,35 +115,41 @@ async fn orders_on(name: &str, ground: &Ground, database: &Database) -> Vec<Figu
     let of = |figure: fn(&Measured) -> f64| median(bought.iter().map(figure).collect());
     let ratios = bought.iter().zip(&limits).map(|(orders, limit)| orders.per_second() / limit).collect();
     let mut results = vec![
-        Figure::new(format!("{name}_orders_per_s"), "1/s", of(Measured::per_second)),
-        Figure::new(format!("{name}_order_p50"), "ms", of(Measured::p50_ms)),
-        Figure::new(format!("{name}_order_p99"), "ms", of(Measured::p99_ms)),
-        Figure::new(format!("{name}_commit_limit_per_s"), "1/s", median(limits.clone())),
-        Figure::new(format!("{name}_ratio_to_commit_limit"), "ratio", median(ratios)),
+        Figure::new(named(&format!("{name}_orders_per_s")), "1/s", of(Measured::per_second)),
+        Figure::new(named(&format!("{name}_order_p50")), "ms", of(Measured::p50_ms)),
+        Figure::new(named(&format!("{name}_order_p99")), "ms", of(Measured::p99_ms)),
+        Figure::new(named(&format!("{name}_commit_limit_per_s")), "1/s", median(limits.clone())),
+        Figure::new(named(&format!("{name}_ratio_to_commit_limit")), "ratio", median(ratios)),
     ];
     for ((service, _), used) in services.iter().zip(&used).filter(|(_, used)| used.iter().any(|us| *us > 0.0)) {
-        results.push(Figure::new(format!("{name}_order_{service}_cpu"), "us", median(used.clone())));
+        results.push(Figure::new(named(&format!("{name}_order_{service}_cpu")), "us", median(used.clone())));
     }
     results.push(Figure::new(
-        format!("{name}_order_client_cpu"),
+        named(&format!("{name}_order_client_cpu")),
         "us",
         median(used.last().cloned().unwrap_or_default()),
     ));
     if commits.is_empty() {
         eprintln!("orders on {name}: its commits are not counted, because the server does not tell");
     } else {
-        results.push(Figure::new("commits_per_order", "commits", median(commits)));
+        results.push(Figure::new(named("commits_per_order"), "commits", median(commits)));
     }
     results
 }
 
 /// So many orders, by as many buyers.
-async fn buy(ground: &Ground, performance: PerformanceId, next: &Arc<AtomicUsize>, orders: usize) -> Measured {
+async fn buy(
+    ground: &Ground,
+    performance: PerformanceId,
+    next: &Arc<AtomicUsize>,
+    buyers: usize,
+    orders: usize,
+) -> Measured {
     let tokens = Arc::new(ground.tokens(orders));
     let begins = next.load(Ordering::Relaxed);
     let toss = ground.platform().addresses().toss;
-    let mut clients = Vec::with_capacity(CLIENTS);
-    for _ in 0..CLIENTS {
+    let mut clients = Vec::with_capacity(buyers);
+    for _ in 0..buyers {
         let buyer = Buyer { shop: Wire::open(&ground.origin).await, toss: Wire::open(&toss).await, performance };
         clients.push(buying(buyer, Arc::clone(&tokens), Arc::clone(next), begins));
     }
@@ -219,8 +232,8 @@ enum Database {
 impl Database {
     async fn open(ground: &Ground) -> Self {
         if let Some(url) = ground.platform().mysql_url() {
-            let clients = u32::try_from(CLIENTS).expect("a handful");
-            let pool = MySqlPoolOptions::new().max_connections(clients).connect(url).await.expect("MariaDB");
+            let connections = u32::try_from(CONNECTIONS_MAX).expect("a handful");
+            let pool = MySqlPoolOptions::new().max_connections(connections).connect(url).await.expect("MariaDB");
             let make = "CREATE TABLE bench_commits (id BIGINT NOT NULL PRIMARY KEY AUTO_INCREMENT, body VARBINARY(200) NOT NULL)";
             sqlx::query(make).execute(&pool).await.expect("a table");
             return Self::MariaDb(pool, administrator(ground.data_dir()).await);
@@ -238,8 +251,8 @@ impl Database {
         }
     }
 
-    /// Single-row inserts, each durable by itself.
-    async fn bare_commits(&self) -> Measured {
+    /// Single-row inserts, each durable by itself, by as many clients.
+    async fn bare_commits(&self, clients: usize) -> Measured {
         const INSERT: &str = "INSERT INTO bench_commits (body) VALUES (?)";
         let left = Arc::new(AtomicUsize::new(COMMITS));
         let client = |_| {
@@ -263,7 +276,7 @@ impl Database {
                 taken
             }
         };
-        Measured::of((0..CLIENTS).map(client).collect()).await
+        Measured::of((0..clients).map(client).collect()).await
     }
 
     /// Transactions that wrote, committed by the whole server so far; `SQLite` does not tell.
@@ -299,6 +312,7 @@ mod tests {
 
     #[test]
     fn the_hall_has_seats_enough() {
-        assert!((HALL.0 * HALL.1) as usize >= (CLIENTS + ROUNDS * ORDERS) * SEATS);
+        let most = BUYERS.iter().max().expect("some");
+        assert!((HALL.0 * HALL.1) as usize >= (most + ROUNDS * ORDERS) * SEATS);
     }
 }

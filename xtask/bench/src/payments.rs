@@ -23,6 +23,7 @@ use axum::{
 };
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use futures_util::future::BoxFuture;
+use nugul_api::limits;
 use nugul_payment::{
     audit,
     confirm::{Payments, Timings},
@@ -60,8 +61,10 @@ const HISTORY: usize = 100_000;
 const SHORT: usize = 10_000;
 /// How often each side is measured; the middle one counts.
 const ROUNDS: usize = 3;
-/// Rows of a REST page.
-const PAGE: i64 = 500;
+/// Rows of a REST page: the most that a list of the contract gives at once.
+const PAGE: i64 = limits::PAGE_ITEMS_MAX as i64;
+/// Rows of a page where the database is read alone: those of the stream.
+const PAGE_ALONE: i64 = listing::PAGE;
 /// How much a reader of streams takes before it says that it has read, in bytes: a few pages.
 const WINDOW: u32 = 1024 * 1024;
 /// Confirms of one load.
@@ -352,7 +355,7 @@ async fn stream_rows(sides: &Sides, rows: usize) -> (Duration, Duration) {
 async fn read_rows(payments: &Payments, rows: usize) -> Duration {
     let (begun, mut filter, mut seen) = (Instant::now(), Filter::default(), 0);
     while seen < rows {
-        let page = listing::page(&payments.db, &filter, PAGE).await.expect("a page");
+        let page = listing::page(&payments.db, &filter, PAGE_ALONE).await.expect("a page");
         seen += page.len();
         filter.cursor = page.last().map(Cursor::behind);
     }
@@ -414,20 +417,23 @@ async fn history() -> Vec<Figure> {
     for rows in [SHORT, HISTORY] {
         reset_peak();
         stream_rows(&sides, rows).await;
-        peaks.push(peak_kib() / 1024.0);
+        peaks.push(Figure::new(format!("history_peak_memory_{rows}"), "MiB", peak_kib() / 1024.0));
+        reset_peak();
+        get_rows(&sides, rows, false).await;
+        peaks.push(Figure::new(format!("history_rest_peak_memory_{rows}"), "MiB", peak_kib() / 1024.0));
     }
     sides.stop.cancel();
     let ratios = |other: &[f64]| median(other.iter().zip(&grpc).map(|(other, grpc)| other / grpc).collect());
-    vec![
+    let mut results = vec![
         Figure::new("history_grpc_to_rest_ratio", "ratio", ratios(&rest)),
         Figure::new("history_grpc_to_rest_gzip_ratio", "ratio", ratios(&packed)),
         Figure::new("history_grpc_rows_per_s", "1/s", count(HISTORY) / median(grpc.clone())),
         Figure::new("history_rest_rows_per_s", "1/s", count(HISTORY) / median(rest)),
         Figure::new("history_database_rows_per_s", "1/s", count(HISTORY) / median(alone)),
         Figure::new("history_first_byte_ms", "ms", median(first)),
-        Figure::new("history_peak_memory_10000", "MiB", peaks[0]),
-        Figure::new("history_peak_memory_100000", "MiB", peaks[1]),
-    ]
+    ];
+    results.extend(peaks);
+    results
 }
 
 async fn confirms() -> Vec<Figure> {
