@@ -66,7 +66,7 @@ pub enum Message {
 }
 
 /// A receiver of messages. The numbers are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// The payment service.
     Payment = 1,

@@ -2,14 +2,14 @@
 //!
 //! Whoever delivers a message has a short lease of it, renewed while it is on its way: other replicas leave it alone, and take
 //! it over when its process has died. A message that waits for no earlier one is handed over in memory when its transaction
-//! has committed, with its lease; all others are found in the table.
+//! has committed, with its lease, and keeps it while its lane has no room; all others are found in the table.
 //!
 //! Every receiver takes a repeated message as one: the payment service by request id and order, the seats by state. Each has
 //! a lane of its own: one that hangs keeps none of the others waiting.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -53,18 +53,49 @@ const NOT_PAYABLE: &str = "결제 정보를 확인할 수 없어서 결제하지
 pub struct Outbox {
     /// Raised when a row was put into the table, or handed over.
     pub filled: Notify,
-    handed: Mutex<VecDeque<Owed>>,
+    handed: Mutex<HashMap<Lane, VecDeque<Handed>>>,
+}
+
+/// A message that was handed over and waits until its lane has room.
+#[derive(Debug)]
+struct Handed {
+    owed: Owed,
+    since: Instant,
 }
 
 impl Outbox {
-    fn handed(&self) -> std::sync::MutexGuard<'_, VecDeque<Owed>> {
+    fn handed(&self) -> MutexGuard<'_, HashMap<Lane, VecDeque<Handed>>> {
         self.handed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands over what was put with a lease, once its transaction has committed.
     pub fn hand_over(&self, owed: Vec<Owed>) {
-        self.handed().extend(owed);
+        let mut handed = self.handed();
+        for owed in owed {
+            handed.entry(owed.message.lane()).or_default().push_back(Handed { owed, since: Instant::now() });
+        }
+        drop(handed);
         self.filled.notify_one();
+    }
+
+    /// How many more may be handed over.
+    fn room(&self) -> usize {
+        HANDED_MAX.saturating_sub(self.handed().values().map(VecDeque::len).sum())
+    }
+
+    /// The first of a lane that were handed over.
+    fn take(&self, lane: Lane, most: usize) -> Vec<Owed> {
+        let mut handed = self.handed();
+        let Some(waiting) = handed.get_mut(&lane) else { return Vec::new() };
+        let some = most.min(waiting.len());
+        waiting.drain(..some).map(|handed| handed.owed).collect()
+    }
+
+    /// Those whose lease is to be renewed though they wait.
+    fn waiting_long(&self) -> Vec<Vec<u8>> {
+        let handed = self.handed();
+        let long = handed.values().flatten().filter(|handed| handed.since.elapsed() >= RENEW_EVERY);
+        long.map(|handed| handed.owed.id.clone()).collect()
     }
 }
 
@@ -84,7 +115,7 @@ pub struct New {
 /// Puts messages whose places are known into the outbox. Gives those that are to be handed over after the commit.
 pub async fn put_all(app: &Parts, tx: &mut Tx, new: &[New]) -> Result<Vec<Owed>, ApiError> {
     let (now, trace_id) = (app.now(), trace::current().to_string());
-    let room = HANDED_MAX.saturating_sub(app.outbox.handed().len());
+    let room = app.outbox.room();
     let mut owed = Vec::with_capacity(new.len());
     for piece in pieces(new) {
         let sql = format!(
@@ -184,13 +215,9 @@ pub async fn deliver(app: App) {
         let room = |ids: &HashMap<Vec<u8>, (Lane, Instant)>, lane: Lane| {
             lane.at_once().saturating_sub(ids.values().filter(|(of, _)| *of == lane).count())
         };
-        let handed: Vec<Owed> = app.outbox.handed().drain(..).collect();
-        for owed in handed {
-            let lane = owed.message.lane();
-            // What there is no room for is found in the table when its lease has ended.
-            if room(&ids, lane) > 0 {
-                under_way.extend(begin(owed, lane, &mut ids));
-            }
+        for lane in Lane::ALL {
+            let handed = app.outbox.take(lane, room(&ids, lane));
+            under_way.extend(handed.into_iter().filter_map(|owed| begin(owed, lane, &mut ids)));
         }
         let earliest = looked.map_or_else(Instant::now, |at| at + LOOKS_APART);
         if wanted && Instant::now() >= earliest {
@@ -204,8 +231,8 @@ pub async fn deliver(app: App) {
         }
         if renewed.elapsed() >= RENEW_EVERY {
             renewed = Instant::now();
-            let old = ids.iter().filter(|(_, (_, since))| since.elapsed() >= RENEW_EVERY);
-            if let Err(e) = renew(&app, old.map(|(id, _)| id.clone()).collect()).await {
+            let old = ids.iter().filter(|(_, (_, since))| since.elapsed() >= RENEW_EVERY).map(|(id, _)| id.clone());
+            if let Err(e) = renew(&app, old.chain(app.outbox.waiting_long()).collect()).await {
                 tracing::warn!(context = e.context, "leases could not be renewed; another replica may deliver, too");
             }
         }
@@ -264,8 +291,9 @@ struct Sent {
 
 /// The messages that are due now: the first of each order, for later ones wait for it. Others leave them alone for a while.
 pub async fn due(app: &Parts) -> Result<Vec<Owed>, ApiError> {
-    let mut owed: Vec<Owed> = app.outbox.handed().drain(..).collect();
+    let mut owed = Vec::new();
     for lane in Lane::ALL {
+        owed.extend(app.outbox.take(lane, usize::MAX));
         owed.extend(due_in(app, lane, lane.at_once()).await?);
     }
     Ok(owed)
@@ -445,4 +473,38 @@ async fn refused(app: &App, owed: &Owed, reason: &str, nothing_was_done: bool) -
     app.outbox.filled.notify_one();
     app.news.announce(owed.order);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use nugul_domain::{Region, Timestamp};
+
+    use super::*;
+
+    fn owed(number: u8) -> Owed {
+        let order = OrderId::new(Region(0), Timestamp::from_millis(0), [number; 9]);
+        let message = Message::Tell {
+            user: UserId::new(Region(0), Timestamp::from_millis(0), [number; 9]),
+            notice: Notice::RefundDeclined { title: String::new(), seat: String::new() },
+        };
+        Owed { id: vec![number], order, message, attempts: 0, trace_id: String::new() }
+    }
+
+    fn ids(owed: &[Owed]) -> Vec<u8> {
+        owed.iter().map(|owed| owed.id[0]).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_handed_over_waits_for_room_in_its_order_and_keeps_its_lease() {
+        let outbox = Outbox::default();
+        outbox.hand_over((0..3).map(owed).collect());
+        assert_eq!(outbox.room(), HANDED_MAX - 3);
+        assert_eq!(ids(&outbox.take(Lane::Mail, 2)), [0, 1]);
+        assert!(outbox.take(Lane::Mail, 0).is_empty() && outbox.take(Lane::Payment, 9).is_empty());
+        tokio::time::advance(RENEW_EVERY).await;
+        outbox.hand_over(vec![owed(3)]);
+        assert_eq!(outbox.waiting_long(), [vec![2]]);
+        assert_eq!(ids(&outbox.take(Lane::Mail, 9)), [2, 3]);
+        assert_eq!(outbox.room(), HANDED_MAX);
+    }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use nugul_catalog::{Index, build_with};
+use nugul_catalog::{Index, build_with, index::MAX_EVENTS};
 use nugul_domain::Timestamp;
 
 use super::{
@@ -55,6 +55,12 @@ impl CatalogueFile {
     pub async fn build(db: &Db, now: Timestamp, words: Arc<Known>) -> Result<Self, ApiError> {
         let changes = store::changes(db).await?;
         let entries = store::index_entries(db, now).await?;
+        if entries.len() > MAX_EVENTS {
+            tracing::warn!(
+                events = entries.len(),
+                "an index has no more than {MAX_EVENTS} events: the newest are not found"
+            );
+        }
         let known = words.clone();
         let built = tokio::task::spawn_blocking(move || -> Result<(Index, Vec<u8>), ApiError> {
             let file = build_with(&entries, &known.words);

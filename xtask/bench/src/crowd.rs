@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use memchr::memmem;
 use nugul_platform::wait_until;
 use rustix::{
     buffer::spare_capacity,
@@ -157,9 +158,9 @@ impl Listener {
             rest = after;
         }
         // What may be the beginning of the next frame.
-        let end = rest.windows(2).rposition(|two| two == b"\n\n").map_or(0, |at| at + 2);
+        let end = memmem::rfind(rest, b"\n\n").map_or(0, |at| at + 2);
         let tail = &rest[end..];
-        if tail.windows(5).any(|w| w == b"event" || w == b"data:") {
+        if [b"event", b"data:"].iter().any(|name| memmem::find(tail, *name).is_some()) {
             self.tail = tail.to_vec();
         }
     }
@@ -167,7 +168,7 @@ impl Listener {
 
 /// The number after a name, once it is there whole, and what follows it.
 fn number_after<'a>(text: &'a [u8], name: &[u8]) -> Option<(i64, &'a [u8])> {
-    let at = text.windows(name.len()).position(|w| w == name)? + name.len();
+    let at = memmem::find(text, name)? + name.len();
     let digits = text[at..].iter().take_while(|b| b.is_ascii_digit()).count();
     let rest = text.get(at + digits..).filter(|rest| !rest.is_empty())?;
     Some((std::str::from_utf8(&text[at..at + digits]).ok()?.parse().ok()?, rest))

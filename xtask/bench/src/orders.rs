@@ -29,17 +29,17 @@ use crate::{
 };
 
 /// Buyers at once: the figures without a number are of the first, the others have it in their names.
-const BUYERS: [usize; 2] = [64, 256];
+const BUYERS: [usize; 2] = [256, 64];
 /// Connections of the bare commits at most: a server has not many more.
 const CONNECTIONS_MAX: usize = 64;
 /// How often each side is measured; the middle one counts.
 const ROUNDS: usize = 3;
 /// Orders of a round.
-const ORDERS: usize = 1_500;
+const ORDERS: usize = 4_096;
 /// Seats of an order.
 const SEATS: usize = 1;
 /// The hall, as rows and seats of each: seats enough for every round.
-const HALL: (u32, u32) = (50, 100);
+const HALL: (u32, u32) = (100, 150);
 /// Single-row commits of a round.
 const COMMITS: usize = 5_000;
 /// How often a late outcome is asked for, and how many times.

@@ -29,10 +29,13 @@ const PAUSE_FIRST_MS: u64 = 250;
 /// The longest pause between two tries, in milliseconds. Readers get a heartbeat between tries.
 const PAUSE_LONGEST_MS: u64 = 4_000;
 
-/// How long the follower rests after each piece from upstream, in milliseconds. workerd looks for new connections and for those
-/// that were closed only when nothing else is left to do; a room with more readers than it can serve at the pace of its frames
-/// would keep it from that for ever. What comes meanwhile is read, and sent, as one.
-const REST_MS: u64 = 1;
+/// How long the follower gathers what comes from upstream before it is sent on, in milliseconds. workerd looks for what comes over
+/// the network only when nothing else is left to do, and a timer is due only then: so a room with more readers than it can serve
+/// at the pace of its frames does not keep it from new connections. It gives one frame at a time, however many have come; sent one
+/// by one, such a room would be later with each.
+const GATHER_MS: u64 = 1;
+/// The most pieces that are gathered.
+const GATHERED_MAX: usize = 256;
 
 /// A room with its readers, as its follower and its visitors share it.
 #[derive(Default)]
@@ -183,33 +186,55 @@ async fn relay<H: Host>(host: &H, shared: &RefCell<Shared>, mut stream: ByteStre
     let mut ended = Ended::Early;
     loop {
         let silence = Box::pin(host.sleep(SILENCE_MS));
-        let bytes = match select(stream.next(), silence).await {
+        let first = match select(stream.next(), silence).await {
             Either::Left((Some(bytes), _)) => bytes,
             Either::Left((None, _)) => return ended,
             Either::Right(_) => return Ended::Early,
         };
-        let Ok(items) = parser.push(&bytes) else { return Ended::Early };
+        let (pieces, over) = gather(host, &mut stream, first).await;
         {
             let here = &mut *shared.borrow_mut();
             here.readers.tend(host.now_ms());
-            for item in items {
-                let told = here.room.set_reached(true);
-                here.send(told);
-                let pushed = match item {
-                    Item::Heartbeat => Pushed::Send(Bytes::from_static(HEARTBEAT.as_bytes())),
-                    Item::Frame(frame) => here.room.push(&frame),
-                };
-                if !here.send(pushed) {
-                    return ended;
+            for bytes in pieces {
+                let Ok(items) = parser.push(&bytes) else { return Ended::Early };
+                for item in items {
+                    let told = here.room.set_reached(true);
+                    here.send(told);
+                    let pushed = match item {
+                        Item::Heartbeat => Pushed::Send(Bytes::from_static(HEARTBEAT.as_bytes())),
+                        Item::Frame(frame) => here.room.push(&frame),
+                    };
+                    if !here.send(pushed) {
+                        return ended;
+                    }
+                    ended = Ended::AfterFrames;
                 }
-                ended = Ended::AfterFrames;
             }
         }
         if deserted(shared) {
             return Ended::Alone;
         }
-        host.sleep(REST_MS).await;
+        if over {
+            return ended;
+        }
     }
+}
+
+/// A piece with those that come within [`GATHER_MS`], and whether the stream is over.
+async fn gather<H: Host>(host: &H, stream: &mut ByteStream, first: Vec<u8>) -> (Vec<Vec<u8>>, bool) {
+    let mut pieces = vec![first];
+    let mut time = Box::pin(host.sleep(GATHER_MS));
+    while pieces.len() < GATHERED_MAX {
+        match select(stream.next(), time).await {
+            Either::Left((Some(piece), left)) => {
+                pieces.push(piece);
+                time = left;
+            }
+            Either::Left((None, _)) => return (pieces, true),
+            Either::Right(_) => break,
+        }
+    }
+    (pieces, false)
 }
 
 #[cfg(test)]
