@@ -331,20 +331,29 @@ fn searches_are_answered_from_memory() {
 #[test]
 fn an_answer_from_memory_is_at_most_a_second_old_and_answers_its_own_question() {
     let fake = Fake::new();
-    fake.serve_index(index_opening("위키드", 400));
+    fake.serve_index(index_opening("위키드", 60_000));
     let total = |target: &str| serde_json::from_str::<Value>(&text(fake.get(target, &[]))).unwrap()["total"].clone();
     let on_sale = "/api/v1/search/events?on_sale=true";
+    // A parameter that means nothing makes a question that was not asked before.
+    let opens_at = (NOW..=NOW + 60_000).step_by(1_000).find(|&now| {
+        *fake.now.borrow_mut() = now;
+        total(&format!("{on_sale}&now={now}")) == 1
+    });
+    let opens_at = opens_at.expect("a moment from which it is on sale");
+    assert!(opens_at > NOW);
+    *fake.now.borrow_mut() = opens_at - 1;
     assert_eq!(total(on_sale), 0);
-    assert_eq!(total("/api/v1/search/events?on_sale=false"), 1);
-    *fake.now.borrow_mut() += 999;
+    *fake.now.borrow_mut() = opens_at + 998;
     assert_eq!(total(on_sale), 0);
-    *fake.now.borrow_mut() += 1;
+    assert_eq!(total(&format!("{on_sale}&anew")), 1);
+    *fake.now.borrow_mut() = opens_at + 999;
     assert_eq!(total(on_sale), 1);
     // Two lists asked with one query are two questions; a refusal is not remembered as an answer.
-    let asked = "?q=%EC%9C%84%ED%82%A4%EB%93%9C&limit=21";
+    let asked = "?q=%EC%9C%84%ED%82%A4%EB%93%9C&limit=20";
     assert_eq!(total(&format!("/api/v1/events{asked}")), 1);
+    assert_eq!(total(&format!("/api/v1/search/suggest{asked}")), Value::Null);
     for _ in 0..2 {
-        assert_eq!(code_of(fake.get(&format!("/api/v1/search/suggest{asked}"), &[])), Code::InvalidParameter);
+        assert_eq!(code_of(fake.get("/api/v1/events?limit=101", &[])), Code::InvalidParameter);
     }
     // However many questions are asked in a second, each has its answer.
     for number in 0..3_000 {
