@@ -86,27 +86,35 @@ struct State {
 /// Answers of this moment, of the index in memory: in a rush, thousands ask the same within a second.
 #[derive(Default)]
 struct Remembered {
-    bodies: HashMap<(List, String), (i64, Rc<[u8]>)>,
+    bodies: HashMap<Asked, Answered>,
     bytes: usize,
 }
 
+/// Which list, with which query.
+type Asked = (List, String);
+
+struct Answered {
+    at: i64,
+    body: Rc<[u8]>,
+}
+
 impl Remembered {
-    fn get(&self, asked: &(List, String), now: i64) -> Option<Rc<[u8]>> {
-        let (at, body) = self.bodies.get(asked)?;
+    fn get(&self, asked: &Asked, now: i64) -> Option<Rc<[u8]>> {
+        let Answered { at, body } = self.bodies.get(asked)?;
         (0..ANSWER_MS).contains(&(now - at)).then(|| Rc::clone(body))
     }
 
-    fn put(&mut self, asked: (List, String), now: i64, body: Rc<[u8]>) {
+    fn put(&mut self, asked: Asked, now: i64, body: Rc<[u8]>) {
         let bytes = asked.1.len() + body.len();
         if self.bodies.len() >= REMEMBERED_MAX || self.bytes + bytes > REMEMBERED_BYTES_MAX {
             *self = Self::default();
         }
-        if let Some((_, before)) = self.bodies.remove(&asked) {
-            self.bytes -= asked.1.len() + before.len();
+        if let Some(before) = self.bodies.remove(&asked) {
+            self.bytes -= asked.1.len() + before.body.len();
         }
         if bytes <= REMEMBERED_BYTES_MAX {
             self.bytes += bytes;
-            self.bodies.insert(asked, (now, body));
+            self.bodies.insert(asked, Answered { at: now, body });
         }
     }
 }
