@@ -251,7 +251,8 @@ pub(crate) async fn answer<H: Host>(ctx: &Ctx<'_, H>, request: &Request, list: L
             Err(code) => return ctx.refuse(code),
         },
     };
-    Response::new(200, "application/json", &*body).with("cache-control", "public, max-age=1").with("etag", &etag)
+    let cached = format!("public, max-age={}", ANSWER_MS / 1_000);
+    Response::new(200, "application/json", &*body).with("cache-control", &cached).with("etag", &etag)
 }
 
 /// A list as it is now.

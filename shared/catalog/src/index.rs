@@ -21,11 +21,11 @@ use uuid::Uuid;
 
 use crate::entry::CatalogEvent;
 use crate::format::{Column, Letters, Lists, Span, Texts, read_u32, read_u64};
-use crate::import::iso_date;
+use crate::import::{self, iso_date};
 use crate::ranking::small;
 
 /// Most events of one index: those of the largest import, and room for what is added to them.
-pub const MAX_EVENTS: usize = 250_000;
+pub const MAX_EVENTS: usize = import::MAX_EVENTS + 50_000;
 /// Largest index file.
 pub const MAX_INDEX_BYTES: usize = 64 * 1024 * 1024;
 /// Longest text of an event, in bytes; longer ones have no place in lists.
