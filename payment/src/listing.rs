@@ -1,17 +1,26 @@
 //! Payments as lists: filtered, newest first, read page by page, so that memory does not grow with the number of rows.
+//!
+//! The database gives a page as one value, a JSON array of its rows: row by row and column by column the driver takes three
+//! times as long as the database itself.
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::pin::Pin;
 
-use nugul_proto::payment::v1::CaseKind;
+use futures_util::future::{BoxFuture, FutureExt as _, MaybeDone, maybe_done};
+use futures_util::poll;
+use nugul_proto::payment::v1::{CaseKind, Payment};
+use serde::Deserialize;
+use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use crate::db::Db;
 use crate::state::State;
-use crate::store::{self, Payment};
 
 /// Rows of the first page: few, so that it is there at once.
-pub const FIRST_PAGE: i64 = 50;
-/// Rows of each further page.
-pub const PAGE: i64 = 500;
+const FIRST_PAGE: i64 = 50;
+/// Rows of each further page: with every column full they stay below what MariaDB puts together (see `nugul_sql`) and what a
+/// gRPC message may have, both 4 MiB.
+const PAGE: i64 = 500;
 /// No more open cases are looked through for one page.
 const MAX_CASES: i64 = 10_000;
 
@@ -23,11 +32,6 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Behind a payment.
-    pub fn behind(payment: &Payment) -> Self {
-        Self { created_at_ms: payment.created_at_ms, order: payment.order }
-    }
-
     /// As the reader keeps it.
     pub fn text(self) -> String {
         format!("{}_{}", self.created_at_ms, self.order.simple())
@@ -57,8 +61,143 @@ pub struct Filter {
     pub cursor: Option<Cursor>,
 }
 
+/// Some payments, and where to go on where there are more.
+#[derive(Debug)]
+pub struct Page {
+    /// The payments, as they are sent.
+    pub payments: Vec<Payment>,
+    /// Behind the last of them; nothing where it is the last of all.
+    pub next: Option<Cursor>,
+}
+
+/// A payment as the database writes it.
+#[derive(Deserialize)]
+struct Row<'a>(
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] Cow<'a, str>,
+    i64,
+    #[serde(borrow)] Cow<'a, str>,
+    i32,
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] Cow<'a, str>,
+    i64,
+    i64,
+    i64,
+    i64,
+);
+
+/// The columns of [`Row`].
+const COLUMNS: &str = "HEX(order_id), HEX(user_id), amount_krw, order_name, state, payment_key, code, message, left_krw, \
+    expires_at_ms, created_at_ms, updated_at_ms";
+
+/// What the database gave, each part a JSON array.
+#[derive(Debug)]
+struct Read {
+    rows: String,
+    /// Creation and order of the last row, and of the one behind it.
+    end: String,
+    open: String,
+}
+
+impl Read {
+    /// Where to go on, where there is more: known before the rows are looked at.
+    fn next(&self) -> Result<Option<Cursor>, sqlx::Error> {
+        let mut end: Vec<(i64, &str)> = parsed(&self.end)?;
+        // Not every database keeps the order of what it puts together.
+        end.sort_unstable();
+        let [_, (created_at_ms, order)] = end[..] else { return Ok(None) };
+        Ok(Some(Cursor { created_at_ms, order: id(order)? }))
+    }
+
+    /// The payments as they are sent, newest first.
+    fn payments(&self) -> Result<Vec<Payment>, sqlx::Error> {
+        let open = parsed::<Vec<&str>>(&self.open)?.into_iter().map(id).collect::<Result<_, _>>()?;
+        let mut rows: Vec<Row<'_>> = parsed(&self.rows)?;
+        rows.sort_unstable_by(|a, b| (b.10, &b.0).cmp(&(a.10, &a.0)));
+        rows.into_iter().map(|row| payment(row, &open)).collect()
+    }
+}
+
 /// The next payments, at most `limit`.
-pub async fn page(db: &Db, filter: &Filter, limit: i64) -> Result<Vec<Payment>, sqlx::Error> {
+pub async fn page(db: &Db, filter: &Filter, limit: i64) -> Result<Page, sqlx::Error> {
+    let read = read(db, filter, limit).await?;
+    Ok(Page { payments: read.payments()?, next: read.next()? })
+}
+
+/// Page after page; while one is sent, the next is read.
+pub struct Pages {
+    db: Db,
+    filter: Filter,
+    left: i64,
+    ahead: Option<Ahead>,
+}
+
+/// A page on its way.
+type Ahead = Pin<Box<MaybeDone<BoxFuture<'static, Result<Read, sqlx::Error>>>>>;
+
+impl Pages {
+    /// At most `left` payments.
+    pub fn new(db: &Db, filter: Filter, left: i64) -> Self {
+        let mut pages = Self { db: db.clone(), filter, left, ahead: None };
+        pages.ahead = Some(pages.ahead(FIRST_PAGE));
+        pages
+    }
+
+    fn ahead(&mut self, limit: i64) -> Ahead {
+        let (db, filter, limit) = (self.db.clone(), self.filter.clone(), limit.min(self.left));
+        self.left -= limit;
+        Box::pin(maybe_done(async move { read(&db, &filter, limit).await }.boxed()))
+    }
+
+    /// The next page; nothing behind the last.
+    pub async fn next(&mut self) -> Result<Option<Page>, sqlx::Error> {
+        let Some(mut ahead) = self.ahead.take() else { return Ok(None) };
+        ahead.as_mut().await;
+        let Some(read) = ahead.as_mut().take_output().transpose()? else { return Ok(None) };
+        let next = read.next()?;
+        self.filter.cursor = next;
+        if next.is_some() && self.left > 0 {
+            let mut ahead = self.ahead(PAGE);
+            // The first look sends the question, so that the database works while this page is made and sent. (A task of its
+            // own would cost more than it brings.)
+            let _ = poll!(ahead.as_mut());
+            self.ahead = Some(ahead);
+        }
+        Ok(Some(Page { payments: read.payments()?, next }))
+    }
+}
+
+fn parsed<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(json).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn id(hex: &str) -> Result<Uuid, sqlx::Error> {
+    Uuid::try_parse(hex).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn payment(row: Row<'_>, open: &HashSet<Uuid>) -> Result<Payment, sqlx::Error> {
+    let order = id(&row.0)?;
+    Ok(Payment {
+        order_id: order.to_string(),
+        user_id: id(&row.1)?.to_string(),
+        amount_krw: row.2,
+        order_name: row.3.into_owned(),
+        state: row.4,
+        payment_key: row.5.into_owned(),
+        code: row.6.into_owned(),
+        message: row.7.into_owned(),
+        left_krw: row.8,
+        expires_at_ms: row.9,
+        created_at_ms: row.10,
+        updated_at_ms: row.11,
+        open_case: open.contains(&order),
+    })
+}
+
+/// The next rows, at most `limit`, where they end, and the orders that a person has to look at.
+async fn read(db: &Db, filter: &Filter, limit: i64) -> Result<Read, sqlx::Error> {
+    let limit = limit.clamp(1, PAGE);
     let mut conditions = vec!["1 = 1".to_owned()];
     if filter.user.is_some() {
         conditions.push("user_id = ?".into());
@@ -78,29 +217,39 @@ pub async fn page(db: &Db, filter: &Filter, limit: i64) -> Result<Vec<Payment>, 
     if filter.cursor.is_some() {
         conditions.push("created_at_ms <= ? AND (created_at_ms < ? OR order_id < ?)".into());
     }
-    let rest = format!("WHERE {} ORDER BY created_at_ms DESC, order_id DESC LIMIT ?", conditions.join(" AND "));
-    let mut query = sqlx::query(store::select(&rest));
-    for id in [filter.user, filter.order].into_iter().flatten() {
-        query = query.bind(id.as_bytes().to_vec());
+    let from = format!("FROM payments WHERE {} ORDER BY created_at_ms DESC, order_id DESC", conditions.join(" AND "));
+    let rows = array_of(db, &format!("JSON_ARRAY({COLUMNS})"), &format!("SELECT * {from} LIMIT ?"));
+    let end = format!("SELECT created_at_ms, order_id {from} LIMIT 2 OFFSET ?");
+    let end = array_of(db, "JSON_ARRAY(created_at_ms, HEX(order_id))", &end);
+    let open = "SELECT order_id FROM cases WHERE closed_at_ms = 0 AND kind <> ? LIMIT ?";
+    let open = array_of(db, "HEX(order_id)", open);
+    // Both are of the rows that the filter leaves: its values stand twice.
+    let mut query = sqlx::query(AssertSqlSafe(format!("SELECT ({rows}), ({end}), ({open})")));
+    for bound in [limit, limit - 1] {
+        for id in [filter.user, filter.order].into_iter().flatten() {
+            query = query.bind(id.as_bytes().to_vec());
+        }
+        for state in &filter.states {
+            query = query.bind(*state as i64);
+        }
+        for time in [filter.from_ms, filter.before_ms].into_iter().flatten() {
+            query = query.bind(time);
+        }
+        if let Some(cursor) = filter.cursor {
+            query = query.bind(cursor.created_at_ms).bind(cursor.created_at_ms).bind(cursor.order.as_bytes().to_vec());
+        }
+        query = query.bind(bound);
     }
-    for state in &filter.states {
-        query = query.bind(*state as i64);
-    }
-    for time in [filter.from_ms, filter.before_ms].into_iter().flatten() {
-        query = query.bind(time);
-    }
-    if let Some(cursor) = filter.cursor {
-        query = query.bind(cursor.created_at_ms).bind(cursor.created_at_ms).bind(cursor.order.as_bytes().to_vec());
-    }
-    query.bind(limit).fetch_all(db.pool()).await?.iter().map(store::read).collect()
+    query = query.bind(i64::from(CaseKind::Command as i32)).bind(MAX_CASES);
+    let row = query.fetch_one(db.pool()).await?;
+    Ok(Read { rows: row.try_get(0)?, end: row.try_get(1)?, open: row.try_get(2)? })
 }
 
-/// The orders a person has to look at.
-pub async fn with_open_case(db: &Db) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let rows = sqlx::query("SELECT order_id FROM cases WHERE closed_at_ms = 0 AND kind <> ? LIMIT ?")
-        .bind(i64::from(CaseKind::Command as i32))
-        .bind(MAX_CASES)
-        .fetch_all(db.pool())
-        .await?;
-    rows.iter().map(|row| store::uuid(row, "order_id")).collect()
+/// A query that gives one value: what `each` is of every row of `rows`, as a JSON array.
+fn array_of(db: &Db, each: &str, rows: &str) -> String {
+    if db.is_sqlite() {
+        format!("SELECT JSON_GROUP_ARRAY({each}) FROM ({rows}) AS some")
+    } else {
+        format!("SELECT CAST(COALESCE(JSON_ARRAYAGG({each}), '[]') AS CHAR) FROM ({rows}) AS some")
+    }
 }

@@ -30,7 +30,7 @@ use crate::callers::{Callers, Denied, Right, common_name};
 use crate::cancels::Step;
 use crate::cases;
 use crate::confirm::Payments;
-use crate::listing::{self, Cursor, Filter};
+use crate::listing::{Cursor, Filter, Pages};
 use crate::state::State;
 use crate::store::{self, Payment, Refusal};
 use crate::{audit, ledger, outbox, reports};
@@ -421,7 +421,7 @@ impl PaymentService for Rpc {
         let ask = request.into_inner();
         let filter = filter(&ask)?;
         let left = limit(ask.limit)?;
-        self.pages(move |payments, send| list_payments(payments, filter, left, send))
+        self.pages(move |payments, send| list_payments(Pages::new(&payments.db, filter, left), send))
     }
 
     async fn get_balances(
@@ -561,41 +561,15 @@ fn filter(ask: &ListPaymentsRequest) -> Result<Filter, Status> {
     })
 }
 
-async fn list_payments(
-    payments: Arc<Payments>,
-    mut filter: Filter,
-    mut left: i64,
-    send: mpsc::Sender<Result<ListPaymentsResponse, Status>>,
-) {
-    let mut size = listing::FIRST_PAGE;
-    loop {
-        let wanted = size.min(left);
-        let read = async {
-            // One more than is sent tells whether there is a next page.
-            let page = listing::page(&payments.db, &filter, wanted.saturating_add(1)).await?;
-            Ok::<_, sqlx::Error>((page, listing::with_open_case(&payments.db).await?))
-        };
-        let (mut page, open) = match read.await {
-            Ok(read) => read,
-            Err(error) => {
-                let _ = send.send(Err(Refusal::from(error).into())).await;
-                return;
-            }
-        };
-        let is_last = i64::try_from(page.len()).is_ok_and(|count| count <= wanted);
-        page.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
-        left -= i64::try_from(page.len()).unwrap_or(i64::MAX);
-        filter.cursor = page.last().map(Cursor::behind);
-        let next_cursor = filter.cursor.filter(|_| !is_last).map(Cursor::text).unwrap_or_default();
-        let list = page.into_iter().map(|payment| {
-            let open = open.contains(&payment.order);
-            message(payment, open)
+async fn list_payments(mut pages: Pages, send: mpsc::Sender<Result<ListPaymentsResponse, Status>>) {
+    while let Some(page) = pages.next().await.transpose() {
+        let response = page.map_err(|error| Refusal::from(error).into()).map(|page| ListPaymentsResponse {
+            payments: page.payments,
+            next_cursor: page.next.map(Cursor::text).unwrap_or_default(),
         });
-        let response = ListPaymentsResponse { payments: list.collect(), next_cursor };
-        if send.send(Ok(response)).await.is_err() || is_last || left == 0 {
+        if send.send(response).await.is_err() {
             return;
         }
-        size = listing::PAGE;
     }
 }
 

@@ -1,6 +1,6 @@
 //! The books: reading the ledger and the payments, and comparing them with the provider's settlement.
 use nugul_proto::payment::v1::{
-    CaseKind, CloseCaseRequest, GetBalancesRequest, LedgerEntry, LedgerMovement, ListCasesRequest,
+    CaseKind, CloseCaseRequest, GetBalancesRequest, GetPaymentRequest, LedgerEntry, LedgerMovement, ListCasesRequest,
     ListLedgerEntriesRequest, ListPaymentsRequest, Payment, PaymentState, PrepareRequest, ReconcileRequest,
     ReconcileResponse,
 };
@@ -152,6 +152,37 @@ async fn payments_are_listed_newest_first_filtered_and_in_pages() {
     ] {
         let status = client.list_payments(bad).await.unwrap_err();
         assert_eq!((status.code(), reason(&status)), (Code::InvalidArgument, "invalid_argument"));
+    }
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_many_pages_tells_each_payment_once_and_as_it_is() {
+    // More than two pages beside the first, in groups that are prepared together, so that many have the same time.
+    const GROUPS: usize = 12;
+    const EACH: usize = 100;
+    const NAMES: [&str; 4] =
+        ["\"따옴표\" 2매", "빗금 \\ 과 [괄호], {중괄호}", "표 🎫 O'Neill", "  \u{ac00}\u{301} \t끝"];
+    let world = World::new().await;
+    let client = world.client().await;
+    for group in 0..GROUPS {
+        let prepared = (0..EACH).map(|i| {
+            let order_name = NAMES[(group + i) % NAMES.len()].to_owned();
+            let (mut client, ask) = (client.clone(), prepare(random_id(), 1_000));
+            async move { client.prepare(PrepareRequest { order_name, ..ask }).await.unwrap() }
+        });
+        futures_util::future::join_all(prepared).await;
+    }
+    world.approved(2_000).await;
+    let (mut all, end) = list(&world, ListPaymentsRequest::default()).await;
+    assert_eq!((all.len(), end.as_str()), (GROUPS * EACH + 1, ""));
+    assert!(all.is_sorted_by(|a, b| (a.created_at_ms, &a.order_id) > (b.created_at_ms, &b.order_id)));
+    all.sort_unstable_by_key(|payment| payment.order_name.clone());
+    all.dedup_by_key(|payment| payment.order_name.clone());
+    assert_eq!(all.len(), NAMES.len() + 1);
+    for listed in all {
+        let ask = GetPaymentRequest { order_id: listed.order_id.clone() };
+        assert_eq!(listed, client.clone().get_payment(ask).await.unwrap().into_inner());
     }
     world.close().await;
 }

@@ -5,6 +5,7 @@
 //! is `SQLite`, or with `NUGUL_PAYMENT_MYSQL_URL` that server's.
 
 use std::{
+    collections::HashSet,
     env, fs,
     io::Write as _,
     path::PathBuf,
@@ -35,11 +36,12 @@ use nugul_payment::{
     toss::{Cancelled, Confirmed, Found, PaymentGateway, RefundAsk, SettlementRow},
 };
 use nugul_proto::payment::v1::{
-    ListPaymentsRequest, payment_service_client::PaymentServiceClient, payment_service_server::PaymentServiceServer,
+    ListPaymentsRequest, Payment, payment_service_client::PaymentServiceClient,
+    payment_service_server::PaymentServiceServer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::Row as _;
+use sqlx::{Row as _, any::AnyRow};
 use tokio::{
     net::TcpListener,
     time::{Instant as Soon, sleep},
@@ -59,12 +61,11 @@ use crate::{
 const HISTORY: usize = 100_000;
 /// Rows of the short history that memory is compared with.
 const SHORT: usize = 10_000;
-/// How often each side is measured; the middle one counts.
-const ROUNDS: usize = 3;
+/// How often each side is measured; the middle one counts. Threads that hand pages on land on one processor or on two, which
+/// makes a stream half as fast or not from one time to the next.
+const ROUNDS: usize = 15;
 /// Rows of a REST page: the most that a list of the contract gives at once.
 const PAGE: i64 = limits::PAGE_ITEMS_MAX as i64;
-/// Rows of a page where the database is read alone: those of the stream.
-const PAGE_ALONE: i64 = listing::PAGE;
 /// How much a reader of streams takes before it says that it has read, in bytes: a few pages.
 const WINDOW: u32 = 1024 * 1024;
 /// Confirms of one load.
@@ -77,6 +78,8 @@ const DELAYS_MS: [u64; 2] = [0, 150];
 const ENTRIES: usize = 1_000_000;
 /// Rows of one insert.
 const ROWS: usize = 500;
+/// How often memory is looked at.
+const LOOK_AT_MEMORY_EVERY: Duration = Duration::from_millis(2);
 /// What each payment costs.
 const AMOUNT: i64 = 12_000;
 /// The day the entries are of, in Seoul, and its start in UTC milliseconds.
@@ -239,8 +242,9 @@ pub(crate) async fn run() -> Report {
             "client": "in the same process: both sides' work is in every time and in the memory",
         }),
         results,
-        baseline: "the same rows read page by page through the same function and pool, as JSON of the same fields over HTTP/1.1: the \
-                   next page is asked for when the one before has been read",
+        baseline: "the same rows of the same table and pool, read page by page as a handler reads rows, as JSON of the same fields over \
+                   HTTP/1.1: the next page is asked for when the one before has been read; that_reads_as_the_stream: each page read as \
+                   one value, as the stream reads it",
     }
 }
 
@@ -268,38 +272,92 @@ struct Page {
     next_cursor: String,
 }
 
-/// Where a page begins, and whether it comes compressed.
-#[derive(Deserialize)]
-struct Want {
-    #[serde(default)]
-    cursor: String,
-    #[serde(default)]
-    gzip: bool,
+/// How a page is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Way {
+    /// From rows, each with its columns.
+    Plain,
+    /// The same, compressed.
+    Gzip,
+    /// From what the stream reads.
+    AsStream,
 }
 
-async fn page(State(payments): State<Arc<Payments>>, Query(want): Query<Want>) -> impl IntoResponse {
-    let filter = Filter { cursor: Cursor::parse(&want.cursor), ..Filter::default() };
-    let list = listing::page(&payments.db, &filter, PAGE).await.expect("a page");
-    let open = listing::with_open_case(&payments.db).await.expect("cases");
-    let next_cursor = list.last().filter(|_| i64::try_from(list.len()).is_ok_and(|n| n == PAGE)).map(Cursor::behind);
-    let row = |p: store::Payment| Item {
-        open_case: open.contains(&p.order),
-        order_id: p.order.to_string(),
-        user_id: p.user.to_string(),
+/// Where a page begins, and how it is made.
+#[derive(Deserialize)]
+struct Want {
+    cursor: String,
+    way: Way,
+}
+
+/// The rows as a handler reads them, each with its columns.
+const ROWS_OF_A_PAGE: &str = "SELECT order_id, user_id, amount_krw, order_name, state, payment_key, code, message, expires_at_ms, \
+    created_at_ms, updated_at_ms, left_krw FROM payments WHERE created_at_ms <= ? AND (created_at_ms < ? OR order_id < ?) \
+    ORDER BY created_at_ms DESC, order_id DESC LIMIT ?";
+/// The orders that wait for a person.
+const OPEN_CASES: &str = "SELECT order_id FROM cases WHERE closed_at_ms = 0";
+
+fn id_of(row: &AnyRow, name: &str) -> Uuid {
+    Uuid::from_slice(&row.get::<Vec<u8>, _>(name)).expect("an id")
+}
+
+async fn read_rows(db: &Db, cursor: &str) -> Page {
+    let (time, order) = cursor.split_once('_').unwrap_or(("9223372036854775807", "ffffffffffffffffffffffffffffffff"));
+    let (time, order): (i64, Uuid) = (time.parse().expect("a time"), order.parse().expect("an id"));
+    let rows = sqlx::query(ROWS_OF_A_PAGE).bind(time).bind(time).bind(order.as_bytes().to_vec()).bind(PAGE);
+    let rows = rows.fetch_all(db.pool()).await.expect("rows");
+    let open = sqlx::query(OPEN_CASES).fetch_all(db.pool()).await.expect("cases");
+    let open: HashSet<Uuid> = open.iter().map(|row| id_of(row, "order_id")).collect();
+    let item = |row: &AnyRow| Item {
+        open_case: open.contains(&id_of(row, "order_id")),
+        order_id: id_of(row, "order_id").to_string(),
+        user_id: id_of(row, "user_id").to_string(),
+        amount_krw: row.get("amount_krw"),
+        order_name: row.get("order_name"),
+        state: row.get("state"),
+        payment_key: row.get("payment_key"),
+        code: row.get("code"),
+        message: row.get("message"),
+        expires_at_ms: row.get("expires_at_ms"),
+        created_at_ms: row.get("created_at_ms"),
+        updated_at_ms: row.get("updated_at_ms"),
+        left_krw: row.get("left_krw"),
+    };
+    let more = rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|n| n == PAGE));
+    let next_cursor =
+        more.map(|row| format!("{}_{}", row.get::<i64, _>("created_at_ms"), id_of(row, "order_id").simple()));
+    Page { items: rows.iter().map(item).collect(), next_cursor: next_cursor.unwrap_or_default() }
+}
+
+/// The same as the stream reads it, a page as one value.
+async fn read_page(db: &Db, cursor: &str) -> Page {
+    let filter = Filter { cursor: Cursor::parse(cursor), ..Filter::default() };
+    let listing::Page { payments, next } = listing::page(db, &filter, PAGE).await.expect("a page");
+    let item = |p: Payment| Item {
+        order_id: p.order_id,
+        user_id: p.user_id,
         amount_krw: p.amount_krw,
         order_name: p.order_name,
-        state: p.state as i64,
+        state: i64::from(p.state),
         payment_key: p.payment_key,
         code: p.code,
         message: p.message,
         expires_at_ms: p.expires_at_ms,
         created_at_ms: p.created_at_ms,
         updated_at_ms: p.updated_at_ms,
+        open_case: p.open_case,
         left_krw: p.left_krw,
     };
-    let next_cursor = next_cursor.map(Cursor::text).unwrap_or_default();
-    let text = serde_json::to_vec(&Page { items: list.into_iter().map(row).collect(), next_cursor }).expect("JSON");
-    if !want.gzip {
+    Page { items: payments.into_iter().map(item).collect(), next_cursor: next.map(Cursor::text).unwrap_or_default() }
+}
+
+async fn page(State(payments): State<Arc<Payments>>, Query(want): Query<Want>) -> impl IntoResponse {
+    let page = match want.way {
+        Way::AsStream => read_page(&payments.db, &want.cursor).await,
+        Way::Plain | Way::Gzip => read_rows(&payments.db, &want.cursor).await,
+    };
+    let text = serde_json::to_vec(&page).expect("JSON");
+    if want.way != Way::Gzip {
         return text;
     }
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
@@ -351,26 +409,26 @@ async fn stream_rows(sides: &Sides, rows: usize) -> (Duration, Duration) {
     (begun.elapsed(), first.unwrap_or_default())
 }
 
-/// The same rows from the database alone: what neither side can be faster than.
-async fn read_rows(payments: &Payments, rows: usize) -> Duration {
-    let (begun, mut filter, mut seen) = (Instant::now(), Filter::default(), 0);
+/// The same rows from the database alone, page by page: what a side that reads so cannot be faster than.
+async fn read_alone<R: Future<Output = Page>>(rows: usize, read: impl Fn(String) -> R) -> Duration {
+    let (begun, mut cursor, mut seen) = (Instant::now(), String::new(), 0);
     while seen < rows {
-        let page = listing::page(&payments.db, &filter, PAGE_ALONE).await.expect("a page");
-        seen += page.len();
-        filter.cursor = page.last().map(Cursor::behind);
+        let page = read(cursor).await;
+        seen += page.items.len();
+        cursor = page.next_cursor;
     }
     begun.elapsed()
 }
 
 /// The same rows as REST/JSON.
-async fn get_rows(sides: &Sides, rows: usize, gzip: bool) -> Duration {
+async fn get_rows(sides: &Sides, rows: usize, way: Way) -> Duration {
     let mut wire = Wire::open(&sides.rest).await;
     let (begun, mut cursor, mut seen) = (Instant::now(), String::new(), 0);
     while seen < rows {
-        let path = format!("/payments?cursor={cursor}&gzip={gzip}");
+        let path = format!("/payments?cursor={cursor}&way={way:?}");
         let reply = wire.send(Ask { method: "GET", path: &path, ..Ask::default() }).await;
         reply.expect_status(200);
-        let page: Page = if gzip {
+        let page: Page = if way == Way::Gzip {
             serde_json::from_reader(std::io::BufReader::new(GzDecoder::new(reply.body))).expect("a page")
         } else {
             reply.expect(200)
@@ -382,16 +440,37 @@ async fn get_rows(sides: &Sides, rows: usize, gzip: bool) -> Duration {
     begun.elapsed()
 }
 
-/// The most memory this process has held since it was last reset, in KiB; nothing where the system does not tell.
-fn peak_kib() -> f64 {
-    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
+/// The most memory this process holds of its own while it is watched: what is mapped of files is the system's.
+struct Peak {
+    most_kib: Arc<AtomicUsize>,
+    watching: tokio::task::JoinHandle<()>,
 }
 
-/// Forgets the peak: proc(5), `clear_refs`.
-fn reset_peak() {
-    let _ = fs::write("/proc/self/clear_refs", "5");
+impl Peak {
+    fn watch() -> Self {
+        let most_kib = Arc::new(AtomicUsize::new(own_kib()));
+        let most = Arc::clone(&most_kib);
+        let watching = tokio::spawn(async move {
+            loop {
+                most.fetch_max(own_kib(), Ordering::Relaxed);
+                sleep(LOOK_AT_MEMORY_EVERY).await;
+            }
+        });
+        Self { most_kib, watching }
+    }
+
+    /// In MiB.
+    fn end(self) -> f64 {
+        self.watching.abort();
+        count(self.most_kib.load(Ordering::Relaxed)) / 1024.0
+    }
+}
+
+/// What this process holds of its own, in KiB; nothing where the system does not tell (proc(5), `RssAnon`).
+fn own_kib() -> usize {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 async fn history() -> Vec<Figure> {
@@ -401,35 +480,41 @@ async fn history() -> Vec<Figure> {
     let sides = Sides::start(Arc::clone(&payments)).await;
     // Warm: pages of the file in memory, connections made.
     stream_rows(&sides, SHORT).await;
-    get_rows(&sides, SHORT, false).await;
-    let (mut grpc, mut first, mut rest, mut packed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut alone = Vec::new();
+    get_rows(&sides, SHORT, Way::Plain).await;
+    let (mut grpc, mut first) = (Vec::new(), Vec::new());
+    let (mut rest, mut packed, mut as_stream) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut pages_alone, mut rows_alone) = (Vec::new(), Vec::new());
+    let db = &payments.db;
     for round in 1..=ROUNDS {
         eprintln!("history: round {round} of {ROUNDS}");
         let (whole, to_first) = stream_rows(&sides, HISTORY).await;
         grpc.push(whole.as_secs_f64());
         first.push(to_first.as_secs_f64() * 1000.0);
-        rest.push(get_rows(&sides, HISTORY, false).await.as_secs_f64());
-        packed.push(get_rows(&sides, HISTORY, true).await.as_secs_f64());
-        alone.push(read_rows(&payments, HISTORY).await.as_secs_f64());
+        rest.push(get_rows(&sides, HISTORY, Way::Plain).await.as_secs_f64());
+        packed.push(get_rows(&sides, HISTORY, Way::Gzip).await.as_secs_f64());
+        as_stream.push(get_rows(&sides, HISTORY, Way::AsStream).await.as_secs_f64());
+        pages_alone.push(read_alone(HISTORY, async |cursor| read_page(db, &cursor).await).await.as_secs_f64());
+        rows_alone.push(read_alone(HISTORY, async |cursor| read_rows(db, &cursor).await).await.as_secs_f64());
     }
     let mut peaks = Vec::new();
     for rows in [SHORT, HISTORY] {
-        reset_peak();
+        let peak = Peak::watch();
         stream_rows(&sides, rows).await;
-        peaks.push(Figure::new(format!("history_peak_memory_{rows}"), "MiB", peak_kib() / 1024.0));
-        reset_peak();
-        get_rows(&sides, rows, false).await;
-        peaks.push(Figure::new(format!("history_rest_peak_memory_{rows}"), "MiB", peak_kib() / 1024.0));
+        peaks.push(Figure::new(format!("history_peak_memory_{rows}"), "MiB", peak.end()));
+        let peak = Peak::watch();
+        get_rows(&sides, rows, Way::Plain).await;
+        peaks.push(Figure::new(format!("history_rest_peak_memory_{rows}"), "MiB", peak.end()));
     }
     sides.stop.cancel();
     let ratios = |other: &[f64]| median(other.iter().zip(&grpc).map(|(other, grpc)| other / grpc).collect());
     let mut results = vec![
         Figure::new("history_grpc_to_rest_ratio", "ratio", ratios(&rest)),
         Figure::new("history_grpc_to_rest_gzip_ratio", "ratio", ratios(&packed)),
+        Figure::new("history_grpc_to_rest_that_reads_as_the_stream_ratio", "ratio", ratios(&as_stream)),
         Figure::new("history_grpc_rows_per_s", "1/s", count(HISTORY) / median(grpc.clone())),
         Figure::new("history_rest_rows_per_s", "1/s", count(HISTORY) / median(rest)),
-        Figure::new("history_database_rows_per_s", "1/s", count(HISTORY) / median(alone)),
+        Figure::new("history_pages_alone_rows_per_s", "1/s", count(HISTORY) / median(pages_alone)),
+        Figure::new("history_rows_alone_rows_per_s", "1/s", count(HISTORY) / median(rows_alone)),
         Figure::new("history_first_byte_ms", "ms", median(first)),
     ];
     results.extend(peaks);
@@ -527,8 +612,7 @@ async fn books() -> Vec<Figure> {
     let mut results = Vec::new();
     // The whole as one day, then a day with nothing: what was summed is not summed again.
     for (name, day) in [("reconcile_1000000_entries", DAY.0), ("reconcile_next_day", "2026-03-04")] {
-        reset_peak();
-        let before = peak_kib();
+        let (before, peak) = (count(own_kib()) / 1024.0, Peak::watch());
         let begun = Instant::now();
         let day = audit::day(day).expect("a day");
         eprintln!("books: {name}");
@@ -536,7 +620,7 @@ async fn books() -> Vec<Figure> {
         assert_eq!((report.differences, report.ledger_sum_krw), (0, 0), "{report:?}");
         assert_eq!(report.movements, report.settlement_rows, "{report:?}");
         results.push(Figure::new(format!("{name}_s"), "s", begun.elapsed().as_secs_f64()));
-        results.push(Figure::new(format!("{name}_memory"), "MiB", (peak_kib() - before) / 1024.0));
+        results.push(Figure::new(format!("{name}_memory"), "MiB", peak.end() - before));
     }
     results
 }
