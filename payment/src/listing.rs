@@ -87,9 +87,30 @@ struct Row<'a>(
     i64,
 );
 
-/// The columns of [`Row`].
-const COLUMNS: &str = "HEX(order_id), HEX(user_id), amount_krw, order_name, state, payment_key, code, message, left_krw, \
-    expires_at_ms, created_at_ms, updated_at_ms";
+/// The columns of [`Row`]: texts and numbers, in its order.
+const COLUMNS: [Column; 12] = [
+    Column::Text("HEX(order_id)"),
+    Column::Text("HEX(user_id)"),
+    Column::Number("amount_krw"),
+    Column::Text("order_name"),
+    Column::Number("state"),
+    Column::Text("payment_key"),
+    Column::Text("code"),
+    Column::Text("message"),
+    Column::Number("left_krw"),
+    Column::Number("expires_at_ms"),
+    Column::Number("created_at_ms"),
+    Column::Number("updated_at_ms"),
+];
+/// The columns of a page's end.
+const END: [Column; 2] = [Column::Number("created_at_ms"), Column::Text("HEX(order_id)")];
+
+/// A column as it is asked for.
+#[derive(Clone, Copy)]
+enum Column {
+    Text(&'static str),
+    Number(&'static str),
+}
 
 /// What the database gave, each part a JSON array.
 #[derive(Debug)]
@@ -112,7 +133,8 @@ impl Read {
 
     /// The payments as they are sent, newest first.
     fn payments(&self) -> Result<Vec<Payment>, sqlx::Error> {
-        let open = parsed::<Vec<&str>>(&self.open)?.into_iter().map(id).collect::<Result<_, _>>()?;
+        let open =
+            parsed::<Vec<(&str,)>>(&self.open)?.into_iter().map(|(order,)| id(order)).collect::<Result<_, _>>()?;
         let mut rows: Vec<Row<'_>> = parsed(&self.rows)?;
         rows.sort_unstable_by(|a, b| (b.10, &b.0).cmp(&(a.10, &a.0)));
         rows.into_iter().map(|row| payment(row, &open)).collect()
@@ -218,11 +240,11 @@ async fn read(db: &Db, filter: &Filter, limit: i64) -> Result<Read, sqlx::Error>
         conditions.push("created_at_ms <= ? AND (created_at_ms < ? OR order_id < ?)".into());
     }
     let from = format!("FROM payments WHERE {} ORDER BY created_at_ms DESC, order_id DESC", conditions.join(" AND "));
-    let rows = array_of(db, &format!("JSON_ARRAY({COLUMNS})"), &format!("SELECT * {from} LIMIT ?"));
+    let rows = array_of(db, &row_of(db, &COLUMNS), &format!("SELECT * {from} LIMIT ?"));
     let end = format!("SELECT created_at_ms, order_id {from} LIMIT 2 OFFSET ?");
-    let end = array_of(db, "JSON_ARRAY(created_at_ms, HEX(order_id))", &end);
+    let end = array_of(db, &row_of(db, &END), &end);
     let open = "SELECT order_id FROM cases WHERE closed_at_ms = 0 AND kind <> ? LIMIT ?";
-    let open = array_of(db, "HEX(order_id)", open);
+    let open = array_of(db, &row_of(db, &[Column::Text("HEX(order_id)")]), open);
     // Both are of the rows that the filter leaves: its values stand twice.
     let mut query = sqlx::query(AssertSqlSafe(format!("SELECT ({rows}), ({end}), ({open})")));
     for bound in [limit, limit - 1] {
@@ -245,11 +267,26 @@ async fn read(db: &Db, filter: &Filter, limit: i64) -> Result<Read, sqlx::Error>
     Ok(Read { rows: row.try_get(0)?, end: row.try_get(1)?, open: row.try_get(2)? })
 }
 
+/// A row as a JSON array. MySQL's functions for that take twice as long as putting texts together.
+fn row_of(db: &Db, columns: &[Column]) -> String {
+    let column = |column: &Column| match *column {
+        Column::Text(text) if !db.is_sqlite() => format!("JSON_QUOTE({text})"),
+        Column::Text(text) => text.to_owned(),
+        Column::Number(number) => number.to_owned(),
+    };
+    let columns = columns.iter().map(column).collect::<Vec<_>>().join(", ");
+    if db.is_sqlite() {
+        format!("JSON_ARRAY({columns})")
+    } else {
+        format!("CONCAT('[', CONCAT_WS(',', {columns}), ']')")
+    }
+}
+
 /// A query that gives one value: what `each` is of every row of `rows`, as a JSON array.
 fn array_of(db: &Db, each: &str, rows: &str) -> String {
     if db.is_sqlite() {
         format!("SELECT JSON_GROUP_ARRAY({each}) FROM ({rows}) AS some")
     } else {
-        format!("SELECT CAST(COALESCE(JSON_ARRAYAGG({each}), '[]') AS CHAR) FROM ({rows}) AS some")
+        format!("SELECT CONCAT('[', COALESCE(GROUP_CONCAT({each} SEPARATOR ','), ''), ']') FROM ({rows}) AS some")
     }
 }

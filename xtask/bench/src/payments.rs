@@ -207,9 +207,9 @@ impl Books {
         }
     }
 
-    /// How often the server has synced its log; `SQLite` does not tell.
+    /// How often the server has synced a file, its log above all; `SQLite` does not tell.
     async fn fsyncs(&self) -> Option<f64> {
-        let row = sqlx::query("SHOW GLOBAL STATUS LIKE 'Innodb_os_log_fsyncs'").fetch_one(self.status.as_ref()?).await;
+        let row = sqlx::query("SHOW GLOBAL STATUS LIKE 'Innodb_data_fsyncs'").fetch_one(self.status.as_ref()?).await;
         row.ok()?.try_get::<String, _>(1).ok()?.parse().ok()
     }
 }
