@@ -3,6 +3,7 @@
 //! The database gives a page as one value, a JSON array of its rows: row by row and column by column the driver takes three
 //! times as long as the database itself.
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::pin::Pin;
 
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
-use crate::db::Db;
+use crate::db::{Db, marks};
 use crate::state::State;
 
 /// Rows of the first page: few, so that it is there at once.
@@ -70,22 +71,26 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// A payment as the database writes it.
+/// A payment as the database writes it: an array of these, in their order.
 #[derive(Deserialize)]
-struct Row<'a>(
-    #[serde(borrow)] Cow<'a, str>,
-    #[serde(borrow)] Cow<'a, str>,
-    i64,
-    #[serde(borrow)] Cow<'a, str>,
-    i32,
-    #[serde(borrow)] Cow<'a, str>,
-    #[serde(borrow)] Cow<'a, str>,
-    #[serde(borrow)] Cow<'a, str>,
-    i64,
-    i64,
-    i64,
-    i64,
-);
+struct Row<'a> {
+    order: &'a str,
+    user: &'a str,
+    amount_krw: i64,
+    #[serde(borrow)]
+    order_name: Cow<'a, str>,
+    state: i32,
+    #[serde(borrow)]
+    payment_key: Cow<'a, str>,
+    #[serde(borrow)]
+    code: Cow<'a, str>,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+    left_krw: i64,
+    expires_at_ms: i64,
+    created_at_ms: i64,
+    updated_at_ms: i64,
+}
 
 /// The columns of [`Row`]: texts and numbers, in its order.
 const COLUMNS: [Column; 12] = [
@@ -136,7 +141,7 @@ impl Read {
         let open =
             parsed::<Vec<(&str,)>>(&self.open)?.into_iter().map(|(order,)| id(order)).collect::<Result<_, _>>()?;
         let mut rows: Vec<Row<'_>> = parsed(&self.rows)?;
-        rows.sort_unstable_by(|a, b| (b.10, &b.0).cmp(&(a.10, &a.0)));
+        rows.sort_unstable_by_key(|row| Reverse((row.created_at_ms, row.order)));
         rows.into_iter().map(|row| payment(row, &open)).collect()
     }
 }
@@ -156,34 +161,35 @@ pub struct Pages {
 }
 
 /// A page on its way.
-type Ahead = Pin<Box<MaybeDone<BoxFuture<'static, Result<Read, sqlx::Error>>>>>;
+type Ahead = MaybeDone<BoxFuture<'static, Result<Read, sqlx::Error>>>;
 
 impl Pages {
     /// At most `left` payments.
     pub fn new(db: &Db, filter: Filter, left: i64) -> Self {
         let mut pages = Self { db: db.clone(), filter, left, ahead: None };
-        pages.ahead = Some(pages.ahead(FIRST_PAGE));
+        pages.ahead = Some(pages.question(FIRST_PAGE));
         pages
     }
 
-    fn ahead(&mut self, limit: i64) -> Ahead {
+    /// Asks for the page that comes next, as soon as it is looked at.
+    fn question(&mut self, limit: i64) -> Ahead {
         let (db, filter, limit) = (self.db.clone(), self.filter.clone(), limit.min(self.left));
         self.left -= limit;
-        Box::pin(maybe_done(async move { read(&db, &filter, limit).await }.boxed()))
+        maybe_done(async move { read(&db, &filter, limit).await }.boxed())
     }
 
     /// The next page; nothing behind the last.
     pub async fn next(&mut self) -> Result<Option<Page>, sqlx::Error> {
         let Some(mut ahead) = self.ahead.take() else { return Ok(None) };
-        ahead.as_mut().await;
-        let Some(read) = ahead.as_mut().take_output().transpose()? else { return Ok(None) };
+        (&mut ahead).await;
+        let Some(read) = Pin::new(&mut ahead).take_output().transpose()? else { return Ok(None) };
         let next = read.next()?;
         self.filter.cursor = next;
         if next.is_some() && self.left > 0 {
-            let mut ahead = self.ahead(PAGE);
+            let mut ahead = self.question(PAGE);
             // The first look sends the question, so that the database works while this page is made and sent. (A task of its
             // own would cost more than it brings.)
-            let _ = poll!(ahead.as_mut());
+            let _ = poll!(&mut ahead);
             self.ahead = Some(ahead);
         }
         Ok(Some(Page { payments: read.payments()?, next }))
@@ -199,20 +205,20 @@ fn id(hex: &str) -> Result<Uuid, sqlx::Error> {
 }
 
 fn payment(row: Row<'_>, open: &HashSet<Uuid>) -> Result<Payment, sqlx::Error> {
-    let order = id(&row.0)?;
+    let order = id(row.order)?;
     Ok(Payment {
         order_id: order.to_string(),
-        user_id: id(&row.1)?.to_string(),
-        amount_krw: row.2,
-        order_name: row.3.into_owned(),
-        state: row.4,
-        payment_key: row.5.into_owned(),
-        code: row.6.into_owned(),
-        message: row.7.into_owned(),
-        left_krw: row.8,
-        expires_at_ms: row.9,
-        created_at_ms: row.10,
-        updated_at_ms: row.11,
+        user_id: id(row.user)?.to_string(),
+        amount_krw: row.amount_krw,
+        order_name: row.order_name.into_owned(),
+        state: row.state,
+        payment_key: row.payment_key.into_owned(),
+        code: row.code.into_owned(),
+        message: row.message.into_owned(),
+        left_krw: row.left_krw,
+        expires_at_ms: row.expires_at_ms,
+        created_at_ms: row.created_at_ms,
+        updated_at_ms: row.updated_at_ms,
         open_case: open.contains(&order),
     })
 }
@@ -228,7 +234,7 @@ async fn read(db: &Db, filter: &Filter, limit: i64) -> Result<Read, sqlx::Error>
         conditions.push("order_id = ?".into());
     }
     if !filter.states.is_empty() {
-        conditions.push(format!("state IN ({})", vec!["?"; filter.states.len()].join(", ")));
+        conditions.push(format!("state IN {}", marks(filter.states.len())));
     }
     if filter.from_ms.is_some() {
         conditions.push("created_at_ms >= ?".into());

@@ -308,20 +308,23 @@ async fn read_rows(db: &Db, cursor: &str) -> Page {
     let rows = rows.fetch_all(db.pool()).await.expect("rows");
     let open = sqlx::query(OPEN_CASES).fetch_all(db.pool()).await.expect("cases");
     let open: HashSet<Uuid> = open.iter().map(|row| id_of(row, "order_id")).collect();
-    let item = |row: &AnyRow| Item {
-        open_case: open.contains(&id_of(row, "order_id")),
-        order_id: id_of(row, "order_id").to_string(),
-        user_id: id_of(row, "user_id").to_string(),
-        amount_krw: row.get("amount_krw"),
-        order_name: row.get("order_name"),
-        state: row.get("state"),
-        payment_key: row.get("payment_key"),
-        code: row.get("code"),
-        message: row.get("message"),
-        expires_at_ms: row.get("expires_at_ms"),
-        created_at_ms: row.get("created_at_ms"),
-        updated_at_ms: row.get("updated_at_ms"),
-        left_krw: row.get("left_krw"),
+    let item = |row: &AnyRow| {
+        let order = id_of(row, "order_id");
+        Item {
+            open_case: open.contains(&order),
+            order_id: order.to_string(),
+            user_id: id_of(row, "user_id").to_string(),
+            amount_krw: row.get("amount_krw"),
+            order_name: row.get("order_name"),
+            state: row.get("state"),
+            payment_key: row.get("payment_key"),
+            code: row.get("code"),
+            message: row.get("message"),
+            expires_at_ms: row.get("expires_at_ms"),
+            created_at_ms: row.get("created_at_ms"),
+            updated_at_ms: row.get("updated_at_ms"),
+            left_krw: row.get("left_krw"),
+        }
     };
     let more = rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|n| n == PAGE));
     let next_cursor =
