@@ -1,4 +1,4 @@
-//! What holding costs: sells out a stadium in holds of four and tells Redis' own figures, the scripts' time without any
+//! What holding costs: sells out a stadium in holds of four and tells Redis' own figures, the functions' time without any
 //! client's, and the bytes of each key. Takes the URL of an empty Redis.
 
 use std::{collections::BTreeMap, error::Error, time::Instant};
@@ -22,10 +22,10 @@ fn random(n: u32) -> [u8; 9] {
     out
 }
 
-/// Milliseconds of Redis' processor and calls, of scripts alone.
-async fn scripts(connection: &mut redis::aio::MultiplexedConnection) -> Result<(f64, f64), Box<dyn Error>> {
+/// Calls of functions, and Redis' processor time in microseconds for them alone.
+async fn functions(connection: &mut redis::aio::MultiplexedConnection) -> Result<(f64, f64), Box<dyn Error>> {
     let info: String = redis::cmd("INFO").arg("commandstats").query_async(connection).await?;
-    let line = info.lines().find(|l| l.starts_with("cmdstat_evalsha:")).ok_or("no script ran")?;
+    let line = info.lines().find(|l| l.starts_with("cmdstat_fcall:")).ok_or("no function ran")?;
     let figure = |name: &str| -> Option<f64> {
         line.split([':', ',']).find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
     };
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         done?;
     }
     let wall = began.elapsed();
-    let (calls, micros) = scripts(&mut connection).await?;
+    let (calls, micros) = functions(&mut connection).await?;
     println!("{calls} holds of {EACH}: {:.1} us each in Redis, {:.0} a second", micros / calls, calls * 1e6 / micros);
     println!("{:.0} a second from this client", calls / wall.as_secs_f64());
 

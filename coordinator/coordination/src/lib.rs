@@ -1,6 +1,6 @@
 //! Where the live state of seats is kept: in this process, or in Redis that all replicas share.
 //!
-//! The rules are the domain's [`SeatBook`](nugul_domain::seat_book::SeatBook). Memory runs it; Redis runs scripts that
+//! The rules are the domain's [`SeatBook`](nugul_domain::seat_book::SeatBook). Memory runs it; Redis runs functions that
 //! repeat it step by step. One suite compares all three. What is kept here may be lost at any moment: SQL is the truth,
 //! and a book that is not there is loaded from it.
 

@@ -1,6 +1,6 @@
 //! Where rankings are kept: in this process, or in Redis that all replicas share.
 //!
-//! The rules are the domain's [`Board`](nugul_domain::ranking::Board). Memory runs it; one Redis script repeats it. What is
+//! The rules are the domain's [`Board`](nugul_domain::ranking::Board). Memory runs it; one function in Redis repeats it. What is
 //! kept here may be lost at any moment: rankings then begin anew.
 
 mod redis;

@@ -1,6 +1,6 @@
-//! Seats kept in Redis, which all replicas share: each step of the domain's seat book is one script, one round trip.
+//! Seats kept in Redis, which all replicas share: each step of the domain's seat book is one function there, one round trip.
 //!
-//! The keys of a performance share its hash tag, so a script touches one slot:
+//! The keys of a performance share its hash tag, so a function touches one slot:
 //!
 //! | key                         | what                                                                 | a full stadium |
 //! |-----------------------------|----------------------------------------------------------------------|----------------|
@@ -14,7 +14,7 @@
 //! | `nugul:hold:HOLD`           | string: the performance of a hold, with a time to live               |        2280000 |
 //! | `nugul:held:{E}:USER`       | sorted set: `hold\|seats` of a buyer in an event by end, where its limit is less than its performances' | - |
 //!
-//! `soonest` is a time before which no hold ends: until then no script looks for ended ones. The last column is bytes as
+//! `soonest` is a time before which no hold ends: until then no function looks for ended ones. The last column is bytes as
 //! `MEMORY USAGE` of Redis 7.0 tells them for 60,000 seats held in 15,000 holds of four by as many buyers
 //! (`examples/stadium.rs`); 14.5 MB in all.
 //!
@@ -45,7 +45,7 @@ use nugul_domain::{
 use redis::Cmd;
 use tokio::{task::JoinSet, time::Instant};
 
-use self::connection::{Call, Connection, Step};
+use self::connection::{Call, Connection, Function, Library};
 use crate::{Error, ORDERED_POINTER_TTL_MS, POINTER_SPARE_MS};
 use text::{change, commas, digit, done, gone, hold, indexes, nonsense, parse, refused, states, texts};
 
@@ -53,11 +53,14 @@ pub(crate) mod connection;
 
 pub use connection::url_error;
 
-/// Holds one script frees; more wait for the next one. Some milliseconds of Redis' time.
+/// How long a server believes what it found its history to be, in milliseconds: less than it can become a replica and master
+/// again in.
+const HISTORY_FOR_MS: i64 = 10;
+/// Holds one function frees; more wait for the next one. Some milliseconds of Redis' time.
 const SWEEP_MAX: usize = 1_000;
 /// Seats this near each other are read in one call.
 const SPAN_MAX: usize = 1_024;
-/// Arguments a script passes to one call; Lua's stack takes some thousands.
+/// Arguments a function passes to one call; Lua's stack takes some thousands.
 const ARGUMENTS_MAX: usize = 1_000;
 /// How soon another replica's hold is known of, so that it ends in time should that replica not be there any more.
 const RECHECK: Duration = Duration::from_secs(5);
@@ -74,14 +77,14 @@ const AT_ONCE_MS: i64 = 1;
 /// More changes and holds of one performance than a master makes before its replicas have them; as many as a clock's second
 /// has room for, so that a later load is above them.
 const LOST_MAX: i64 = 1_000 * VERSIONS_PER_MS;
-/// The largest whole number that scripts, which count in doubles, tell from the next.
+/// The largest whole number that Lua, which counts in doubles, tell from the next.
 const EXACT_MAX: i64 = 1 << 53;
 
 /// Seats kept in Redis. Clones share one connection, which carries concurrent calls and mends itself.
 #[derive(Clone)]
 pub struct RedisSeats {
     connection: Connection,
-    scripts: Arc<Scripts>,
+    library: Arc<Library>,
     known: Arc<Mutex<HashMap<PerformanceId, Known>>>,
 }
 
@@ -92,68 +95,47 @@ struct Known {
     asked: Instant,
 }
 
-/// Every script asks first which history this server writes.
-const HISTORY: &str = include_str!("scripts/history.lua");
-
-struct Scripts {
-    load: Step,
-    snapshot: Step,
-    changes: Step,
-    hold: Step,
-    find: Step,
-    swap: Step,
-    extend: Step,
-    answered: Step,
-    count: Step,
-    order: Step,
-    undo_order: Step,
-    release: Step,
-    settle: Step,
-    block: Step,
-    unblock: Step,
-    audit: Step,
-    correct: Step,
-    expire: Step,
-    version: Step,
-}
-
-impl Scripts {
-    fn new() -> Self {
-        let names = format!(
-            "local HISTORY_MAX, SWEEP_MAX, SPAN_MAX, ARGUMENTS_MAX = {HISTORY_MAX}, {SWEEP_MAX}, {SPAN_MAX}, {ARGUMENTS_MAX}\n\
-             local IDEMPOTENCY_TTL_MS, VERSIONS_PER_MS, LOST_MAX = {IDEMPOTENCY_TTL_MS}, {VERSIONS_PER_MS}, {LOST_MAX}\n\
-             local NEVER = {EXACT_MAX}\n{HISTORY}\n",
-        );
-        let prelude = include_str!("scripts/prelude.lua");
-        let step = |body: &str| Step::new(format!("{names}{prelude}{body}"));
-        Self {
-            load: Step::new(format!("{names}{}", include_str!("scripts/load.lua"))),
-            snapshot: step(include_str!("scripts/snapshot.lua")),
-            changes: step(include_str!("scripts/changes.lua")),
-            hold: step(include_str!("scripts/hold.lua")),
-            find: step(include_str!("scripts/find.lua")),
-            swap: step(include_str!("scripts/swap.lua")),
-            extend: step(include_str!("scripts/extend.lua")),
-            answered: step(include_str!("scripts/answered.lua")),
-            count: Step::new(include_str!("scripts/count.lua").to_owned()),
-            order: step(include_str!("scripts/order.lua")),
-            undo_order: step(include_str!("scripts/undo_order.lua")),
-            release: step(include_str!("scripts/release.lua")),
-            settle: step(include_str!("scripts/settle.lua")),
-            block: step(include_str!("scripts/block.lua")),
-            unblock: step(include_str!("scripts/unblock.lua")),
-            audit: step(include_str!("scripts/audit.lua")),
-            correct: step(include_str!("scripts/correct.lua")),
-            expire: step(include_str!("scripts/expire.lua")),
-            version: step(include_str!("scripts/version.lua")),
-        }
-    }
+/// The functions on seats.
+fn library() -> Library {
+    // What stands in quotation marks is an argument of every hold.
+    let names = format!(
+        "local HISTORY_MAX, IDEMPOTENCY_TTL_MS = '{HISTORY_MAX}', '{IDEMPOTENCY_TTL_MS}'\n\
+         local SWEEP_MAX, SPAN_MAX, ARGUMENTS_MAX = {SWEEP_MAX}, {SPAN_MAX}, {ARGUMENTS_MAX}\n\
+         local VERSIONS_PER_MS, LOST_MAX, HISTORY_FOR_MS = {VERSIONS_PER_MS}, {LOST_MAX}, {HISTORY_FOR_MS}\n\
+         local NEVER = {EXACT_MAX}\n",
+    );
+    let reads = |name, body| Function { name, body, writes: false };
+    let writes = |name, body| Function { name, body, writes: true };
+    Library::new(
+        &format!("{names}{}", include_str!("functions/prelude.lua")),
+        &[
+            writes("load", include_str!("functions/load.lua")),
+            reads("snapshot", include_str!("functions/snapshot.lua")),
+            reads("changes", include_str!("functions/changes.lua")),
+            writes("hold", include_str!("functions/hold.lua")),
+            reads("find", include_str!("functions/find.lua")),
+            writes("swap", include_str!("functions/swap.lua")),
+            writes("extend", include_str!("functions/extend.lua")),
+            reads("answered", include_str!("functions/answered.lua")),
+            writes("count", include_str!("functions/count.lua")),
+            writes("order", include_str!("functions/order.lua")),
+            writes("undo_order", include_str!("functions/undo_order.lua")),
+            writes("release", include_str!("functions/release.lua")),
+            writes("settle", include_str!("functions/settle.lua")),
+            writes("block", include_str!("functions/block.lua")),
+            writes("unblock", include_str!("functions/unblock.lua")),
+            reads("audit", include_str!("functions/audit.lua")),
+            writes("correct", include_str!("functions/correct.lua")),
+            writes("expire", include_str!("functions/expire.lua")),
+            reads("version", include_str!("functions/version.lua")),
+        ],
+    )
 }
 
 impl RedisSeats {
     pub(crate) async fn connect(url: &str) -> Result<Self, Error> {
         let connection = Connection::open(url).await?;
-        Ok(Self { connection, scripts: Arc::new(Scripts::new()), known: Arc::default() })
+        Ok(Self { connection, library: Arc::new(library()), known: Arc::default() })
     }
 
     pub(crate) async fn load(&self, performance: PerformanceId, load: &Load) -> Result<(), Error> {
@@ -164,19 +146,19 @@ impl RedisSeats {
         }
         let Audit { seats, holds, .. } = book.audit();
         let seats: Vec<u8> = seats.into_iter().map(digit).collect();
-        let mut script = self.script(&self.scripts.load, performance);
-        script.arg(seats).arg(book.fence()).arg(holds.len()).arg(book.sales().len()).arg(book.counts().len());
+        let mut call = self.call("load", performance);
+        call.arg(seats).arg(book.fence()).arg(holds.len()).arg(book.sales().len()).arg(book.counts().len());
         for hold in &holds {
-            script.arg(hold.id.to_string()).arg(format!("{}|{}", hold.user, hold.fence));
-            script.arg(hold.order_id().map(|o| o.to_string()).unwrap_or_default()).arg(commas(&hold.seats));
+            call.arg(hold.id.to_string()).arg(format!("{}|{}", hold.user, hold.fence));
+            call.arg(hold.order_id().map(|o| o.to_string()).unwrap_or_default()).arg(commas(&hold.seats));
         }
         for (order, sale) in book.sales() {
-            script.arg(order.to_string()).arg(format!("{}|{}", sale.user, commas(&sale.seats)));
+            call.arg(order.to_string()).arg(format!("{}|{}", sale.user, commas(&sale.seats)));
         }
         for (user, count) in book.counts() {
-            script.arg(user.to_string()).arg(count);
+            call.arg(user.to_string()).arg(count);
         }
-        let answer = self.run(&script).await?;
+        let answer = self.run(&call).await?;
         match texts(&answer).as_slice() {
             // Orders are found by their holds as before.
             ["ok"] => self.point_all(performance, holds.iter().map(|h| h.id).collect()).await,
@@ -201,7 +183,7 @@ impl RedisSeats {
     }
 
     pub(crate) async fn snapshot(&self, performance: PerformanceId) -> Result<Snapshot, Error> {
-        let answer = self.run(&self.script(&self.scripts.snapshot, performance)).await?;
+        let answer = self.run(&self.call("snapshot", performance)).await?;
         match texts(&answer).as_slice() {
             ["ok", version, seats] => Ok(Snapshot { version: parse(version)?, seats: states(seats)? }),
             _ => Err(nonsense(&answer)),
@@ -215,8 +197,8 @@ impl RedisSeats {
     ) -> Result<Option<Vec<Change>>, Error> {
         // No version is as high or as low: the answer is the same, and exact.
         let version = version.clamp(-EXACT_MAX, EXACT_MAX);
-        let mut script = self.script(&self.scripts.changes, performance);
-        let answer = self.run(script.arg(version)).await?;
+        let mut call = self.call("changes", performance);
+        let answer = self.run(call.arg(version)).await?;
         match texts(&answer).as_slice() {
             ["snapshot"] => Ok(None),
             ["ok", entries @ ..] => entries.chunks(2).map(change).collect::<Result<_, _>>().map(Some),
@@ -230,20 +212,19 @@ impl RedisSeats {
         request: HoldRequest,
         is_doubtful: bool,
     ) -> Result<Result<Hold, HoldRefusal>, Error> {
-        let mut script = self.script(&self.scripts.hold, performance);
-        script
-            .key(answer_key(performance, request.user, &request.key))
+        let mut call = self.call("hold", performance);
+        call.key(answer_key(performance, request.user, &request.key))
             .arg(request.id.to_string())
             .arg(request.user.to_string())
             .arg(&request.digest)
             .arg(request.ttl_ms)
             .arg(request.limit)
             .arg(commas(&request.seats));
-        // The pointer is in another slot, so not in the script; both are sent at once, so a hold is one round trip. Where it is
+        // The pointer is in another slot, so not in the function; both are sent at once, so a hold is one round trip. Where it is
         // doubtful, the pointer would most likely have to be taken back.
         let ttl = pointer_ttl(request.ttl_ms);
         let point = async { if is_doubtful { Ok(()) } else { self.point(request.id, performance, ttl).await } };
-        let (answer, pointed) = tokio::join!(self.run(&script), point);
+        let (answer, pointed) = tokio::join!(self.run(&call), point);
         let answer = answer?;
         let hold = match texts(&answer).as_slice() {
             ["ok", text] => hold(text)?,
@@ -270,9 +251,8 @@ impl RedisSeats {
         performance: PerformanceId,
         request: SwapRequest,
     ) -> Result<Result<Hold, SwapRefusal>, Error> {
-        let mut script = self.script(&self.scripts.swap, performance);
-        script
-            .key(answer_key(performance, request.user, &request.key))
+        let mut call = self.call("swap", performance);
+        call.key(answer_key(performance, request.user, &request.key))
             .arg(request.hold.to_string())
             .arg(request.user.to_string())
             .arg(&request.digest)
@@ -280,7 +260,7 @@ impl RedisSeats {
             .arg(request.hold_limit)
             .arg(commas(&request.give))
             .arg(commas(&request.take));
-        let answer = self.run(&script).await?;
+        let answer = self.run(&call).await?;
         match texts(&answer).as_slice() {
             ["ok", text] => Ok(Ok(hold(text)?)),
             ["not held", seats] => Ok(Err(SwapRefusal::NotHeld(indexes(seats)?))),
@@ -296,14 +276,13 @@ impl RedisSeats {
         performance: PerformanceId,
         request: ExtendRequest,
     ) -> Result<Result<Hold, ExtendRefusal>, Error> {
-        let mut script = self.script(&self.scripts.extend, performance);
-        script
-            .key(answer_key(performance, request.user, &request.key))
+        let mut call = self.call("extend", performance);
+        call.key(answer_key(performance, request.user, &request.key))
             .arg(request.hold.to_string())
             .arg(request.user.to_string())
             .arg(&request.digest)
             .arg(request.ttl_ms);
-        let answer = self.run(&script).await?;
+        let answer = self.run(&call).await?;
         match texts(&answer).as_slice() {
             ["ok", text] => {
                 self.point(request.hold, performance, pointer_ttl(request.ttl_ms)).await?;
@@ -322,8 +301,8 @@ impl RedisSeats {
         key: &str,
         digest: &str,
     ) -> Result<Option<Result<Hold, HoldRefusal>>, Error> {
-        let mut script = self.script(&self.scripts.answered, performance);
-        let answer = self.run(script.key(answer_key(performance, user, key)).arg(digest)).await?;
+        let mut call = self.call("answered", performance);
+        let answer = self.run(call.key(answer_key(performance, user, key)).arg(digest)).await?;
         match texts(&answer).as_slice() {
             ["nothing"] => Ok(None),
             ["ok", text] => Ok(Some(Ok(hold(text)?))),
@@ -341,9 +320,9 @@ impl RedisSeats {
         ttl_ms: i64,
         limit: usize,
     ) -> Result<Option<usize>, Error> {
-        let mut script = self.scripts.count.call();
-        script.key(format!("nugul:held:{{{event}}}:{user}")).arg(hold.to_string()).arg(seats).arg(ttl_ms).arg(limit);
-        let answer = self.connection.run(&script).await?;
+        let mut call = self.library.call("count");
+        call.key(format!("nugul:held:{{{event}}}:{user}")).arg(hold.to_string()).arg(seats).arg(ttl_ms).arg(limit);
+        let answer = self.connection.run(&call).await?;
         match texts(&answer).as_slice() {
             ["ok", others] => Ok(Some(parse(others)?)),
             ["over limit"] => Ok(None),
@@ -358,8 +337,8 @@ impl RedisSeats {
 
     pub(crate) async fn find_hold(&self, id: HoldId) -> Result<Option<(PerformanceId, Hold)>, Error> {
         let Some(performance) = self.performance_of(id).await? else { return Ok(None) };
-        let mut script = self.script(&self.scripts.find, performance);
-        let answer = match self.run(script.arg(id.to_string())).await {
+        let mut call = self.call("find", performance);
+        let answer = match self.run(call.arg(id.to_string())).await {
             Err(Error::NotLoaded) => return Ok(None),
             answer => answer?,
         };
@@ -377,9 +356,9 @@ impl RedisSeats {
         user: UserId,
         order: OrderId,
     ) -> Result<Result<Hold, HoldGone>, Error> {
-        let mut script = self.script(&self.scripts.order, performance);
-        script.arg(id.to_string()).arg(user.to_string()).arg(order.to_string());
-        let answer = self.run(&script).await?;
+        let mut call = self.call("order", performance);
+        call.arg(id.to_string()).arg(user.to_string()).arg(order.to_string());
+        let answer = self.run(&call).await?;
         match texts(&answer).as_slice() {
             ["ok", text] => {
                 self.point(id, performance, ORDERED_POINTER_TTL_MS).await?;
@@ -395,9 +374,9 @@ impl RedisSeats {
         hold: HoldId,
         order: OrderId,
     ) -> Result<(), Error> {
-        let mut script = self.script(&self.scripts.undo_order, performance);
-        script.arg(hold.to_string()).arg(order.to_string());
-        done(&self.run(&script).await?)
+        let mut call = self.call("undo_order", performance);
+        call.arg(hold.to_string()).arg(order.to_string());
+        done(&self.run(&call).await?)
     }
 
     pub(crate) async fn release(
@@ -405,13 +384,12 @@ impl RedisSeats {
         performance: PerformanceId,
         request: ReleaseRequest,
     ) -> Result<Result<(), ReleaseRefusal>, Error> {
-        let mut script = self.script(&self.scripts.release, performance);
-        script
-            .key(answer_key(performance, request.user, &request.key))
+        let mut call = self.call("release", performance);
+        call.key(answer_key(performance, request.user, &request.key))
             .arg(request.hold.to_string())
             .arg(request.user.to_string())
             .arg(&request.digest);
-        let answer = self.run(&script).await?;
+        let answer = self.run(&call).await?;
         match texts(&answer).as_slice() {
             ["ok", _] => Ok(Ok(())),
             ["key reused"] => Ok(Err(ReleaseRefusal::KeyReused)),
@@ -428,12 +406,12 @@ impl RedisSeats {
         seats: &[SeatIndex],
         state: SeatState,
     ) -> Result<(), Error> {
-        let mut script = self.script(&self.scripts.settle, performance);
-        script.arg(hold.to_string()).arg(order.to_string()).arg(user.to_string());
+        let mut call = self.call("settle", performance);
+        call.arg(hold.to_string()).arg(order.to_string()).arg(user.to_string());
         // Other states are no outcome, and of no seats nothing comes.
         let seats = if matches!(state, SeatState::Sold | SeatState::Available) { seats } else { &[] };
-        script.arg(&[digit(state)][..]).arg(commas(seats));
-        done(&self.run(&script).await?)
+        call.arg(&[digit(state)][..]).arg(commas(seats));
+        done(&self.run(&call).await?)
     }
 
     pub(crate) async fn block(
@@ -441,8 +419,8 @@ impl RedisSeats {
         performance: PerformanceId,
         seats: &[SeatIndex],
     ) -> Result<Result<(), BlockRefusal>, Error> {
-        let mut script = self.script(&self.scripts.block, performance);
-        let answer = self.run(script.arg(commas(seats))).await?;
+        let mut call = self.call("block", performance);
+        let answer = self.run(call.arg(commas(seats))).await?;
         match texts(&answer).as_slice() {
             ["ok"] => Ok(Ok(())),
             ["taken", seats] => Ok(Err(BlockRefusal::Taken(indexes(seats)?))),
@@ -452,12 +430,12 @@ impl RedisSeats {
     }
 
     pub(crate) async fn unblock(&self, performance: PerformanceId, seats: &[SeatIndex]) -> Result<(), Error> {
-        let mut script = self.script(&self.scripts.unblock, performance);
-        done(&self.run(script.arg(commas(seats))).await?)
+        let mut call = self.call("unblock", performance);
+        done(&self.run(call.arg(commas(seats))).await?)
     }
 
     pub(crate) async fn audit(&self, performance: PerformanceId) -> Result<Audit, Error> {
-        let answer = self.run(&self.script(&self.scripts.audit, performance)).await?;
+        let answer = self.run(&self.call("audit", performance)).await?;
         match texts(&answer).as_slice() {
             ["ok", version, seats, holds @ ..] => {
                 let mut holds: Vec<Hold> = holds.iter().map(|h| hold(h)).collect::<Result<_, _>>()?;
@@ -474,10 +452,10 @@ impl RedisSeats {
         since: Option<i64>,
         corrections: &[Correction],
     ) -> Result<Vec<SeatIndex>, Error> {
-        let mut script = self.script(&self.scripts.correct, performance);
-        script.arg(since.map(|v| v.clamp(-EXACT_MAX, EXACT_MAX).to_string()).unwrap_or_default());
+        let mut call = self.call("correct", performance);
+        call.arg(since.map(|v| v.clamp(-EXACT_MAX, EXACT_MAX).to_string()).unwrap_or_default());
         for correction in corrections {
-            script.arg(match correction {
+            call.arg(match correction {
                 Correction::Free(seat) => format!("free|{seat}"),
                 Correction::Block(seat) => format!("block|{seat}"),
                 Correction::Claim(Claim { fence, .. }) if !(0..EXACT_MAX).contains(fence) => {
@@ -488,7 +466,7 @@ impl RedisSeats {
                 }
             });
         }
-        let answer = self.run(&script).await?;
+        let answer = self.run(&call).await?;
         let corrected = match texts(&answer).as_slice() {
             ["ok", seats] => indexes(seats)?,
             _ => return Err(nonsense(&answer)),
@@ -539,7 +517,7 @@ impl RedisSeats {
     async fn expire(&self, performance: PerformanceId) -> Result<usize, Error> {
         let mut all = 0;
         loop {
-            let answer = match self.run(&keyed(&self.scripts.expire, performance)).await {
+            let answer = match self.run(&self.keyed("expire", performance)).await {
                 Err(Error::NotLoaded) => {
                     self.known().remove(&performance);
                     return Ok(all);
@@ -590,7 +568,7 @@ impl RedisSeats {
     ) -> Result<(), Error> {
         let end = Instant::now() + timeout;
         loop {
-            let answer = self.run(&self.script(&self.scripts.version, performance)).await?;
+            let answer = self.run(&self.call("version", performance)).await?;
             let version: i64 = match texts(&answer).as_slice() {
                 ["ok", version] => parse(version)?,
                 _ => return Err(nonsense(&answer)),
@@ -603,14 +581,23 @@ impl RedisSeats {
         }
     }
 
-    /// A script on a performance somebody asks about, whose holds this process expires from now on.
-    fn script<'a>(&self, script: &'a Step, performance: PerformanceId) -> Call<'a> {
+    /// A function on a performance somebody asks about, whose holds this process expires from now on.
+    fn call(&self, function: &str, performance: PerformanceId) -> Call<'_> {
         self.look_after(performance, RECHECK);
-        keyed(script, performance)
+        self.keyed(function, performance)
     }
 
-    async fn run(&self, script: &Call<'_>) -> Result<Vec<String>, Error> {
-        let answer = self.connection.run(script).await?;
+    /// The same with the keys of the performance alone.
+    fn keyed(&self, function: &str, performance: PerformanceId) -> Call<'_> {
+        let mut call = self.library.call(function);
+        for key in keys_of(performance) {
+            call.key(key);
+        }
+        call
+    }
+
+    async fn run(&self, call: &Call<'_>) -> Result<Vec<String>, Error> {
+        let answer = self.connection.run(call).await?;
         if answer == ["not loaded"] { Err(Error::NotLoaded) } else { Ok(answer) }
     }
 
@@ -633,15 +620,6 @@ impl RedisSeats {
         entry.asked = now;
         entry.due = entry.due.min(now + soonest);
     }
-}
-
-/// A script with the keys of one performance.
-fn keyed(script: &Step, performance: PerformanceId) -> Call<'_> {
-    let mut out = script.call();
-    for key in keys_of(performance) {
-        out.key(key);
-    }
-    out
 }
 
 /// The keys of a performance's book.

@@ -110,7 +110,12 @@ impl Hub {
 
     /// Whether somebody listens, or is about to.
     pub(super) fn is_listened_to(&self) -> bool {
-        self.listening.load(Ordering::Relaxed) > 0
+        self.listeners() > 0
+    }
+
+    /// How many listen, or are about to.
+    pub(super) fn listeners(&self) -> usize {
+        self.listening.load(Ordering::Relaxed)
     }
 
     /// Waits until all frames up to `version` are in the log; `false` where they do not come in time.

@@ -143,7 +143,7 @@ impl LastSeen {
 
 /// What a reader gets first: the changes after the last it has, where they are known; else a snapshot.
 async fn start(app: &Parts, hub: &Arc<Hub>, last: LastSeen) -> Result<Start, ApiError> {
-    let mut pieces = vec![Piece::new(&retry(chance(app)))];
+    let mut pieces = vec![Piece::new(&retry(chance(app), hub.listeners()))];
     let bridge = match last {
         LastSeen::Version(version) => bridge(app, hub, version).await?,
         LastSeen::Nothing | LastSeen::Nonsense => None,

@@ -1,6 +1,6 @@
-//! Rankings kept in Redis, which all replicas share: a batch is one script, one round trip.
+//! Rankings kept in Redis, which all replicas share: a batch is one function there, one round trip.
 //!
-//! The keys share a hash tag, so the script touches one slot. `W` is a window, `K` is `keywords` or `events`, `N` the number
+//! The keys share a hash tag, so the function touches one slot. `W` is a window, `K` is `keywords` or `events`, `N` the number
 //! of a period:
 //!
 //! | key                                | what                                                                |
@@ -27,7 +27,7 @@ use nugul_domain::{
 use crate::{
     Error,
     redis::{
-        connection::{Call, Connection, Step},
+        connection::{Call, Connection, Function, Library},
         text::{nonsense, parse, texts},
     },
 };
@@ -38,12 +38,7 @@ const PREFIX: &str = "nugul:{rankings}";
 #[derive(Clone)]
 pub struct RedisRankings {
     connection: Connection,
-    scripts: Arc<Scripts>,
-}
-
-struct Scripts {
-    count: Step,
-    standing: Step,
+    library: Arc<Library>,
 }
 
 impl RedisRankings {
@@ -52,15 +47,16 @@ impl RedisRankings {
             "local KEPT_MAX, KEPT_AFTER_TRIM, NOTED_MAX = {KEPT_MAX}, {KEPT_AFTER_TRIM}, {NOTED_MAX}\n\
              local PEOPLE_MIN, SOURCE_TTL_MS = {UNKNOWN_PEOPLE_MIN}, {SOURCE_TTL_MS}\n",
         );
-        let scripts = Scripts {
-            count: Step::new(format!("{names}{}", include_str!("../scripts/rankings_count.lua"))),
-            standing: Step::new(format!("{names}{}", include_str!("../scripts/rankings_standing.lua"))),
-        };
-        Ok(Self { connection: Connection::open(url).await?, scripts: Arc::new(scripts) })
+        let functions = [
+            Function { name: "count", body: include_str!("../functions/rankings_count.lua"), writes: true },
+            Function { name: "standing", body: include_str!("../functions/rankings_standing.lua"), writes: false },
+        ];
+        let library = Arc::new(Library::new(&names, &functions));
+        Ok(Self { connection: Connection::open(url).await?, library })
     }
 
     pub(crate) async fn count(&self, batch: &Batch, now: Timestamp) -> Result<Taken, Error> {
-        let mut call = self.scripts.count.call();
+        let mut call = self.library.call("count");
         call.key(format!("{PREFIX}:source:{:032x}", batch.source.0))
             .key(format!("{PREFIX}:waiting:{}", Window::Day.period(now)))
             .key(format!("{PREFIX}:steps"))
@@ -92,7 +88,7 @@ impl RedisRankings {
     }
 
     pub(crate) async fn standing(&self, kind: Kind, window: Window, now: Timestamp) -> Result<Standing, Error> {
-        let mut call = self.scripts.standing.call();
+        let mut call = self.library.call("standing");
         call.key(format!("{PREFIX}:steps"));
         ranking_keys(&mut call, kind, window);
         call.arg(window.as_str());

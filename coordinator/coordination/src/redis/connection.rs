@@ -9,7 +9,7 @@
 //! - `hold`, `swap`, `extend` and `release` are remembered for their idempotency keys, `order` for its order, and all give the
 //!   same answer again; a `count` names its hold;
 //! - `undo_order` and `settle` name the order or the state, and leave alone what others have since;
-//! - what is written beside scripts is the same text at the same key.
+//! - what is written beside functions is the same text at the same key.
 //!
 //! Silence is not tried again, because its time is up; the next call finds a new way.
 
@@ -25,7 +25,7 @@ use redis::{
     aio::MultiplexedConnection,
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
-    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
 use tokio::time::Instant;
@@ -161,6 +161,25 @@ impl Link {
         }
     }
 
+    /// Gives the server that this call goes to its library. In a cluster to no other: the client would send it to all, also to one
+    /// that is away.
+    async fn load(&mut self, call: &Call<'_>) -> RedisResult<()> {
+        let mut load = redis::cmd("FUNCTION");
+        load.arg("LOAD").arg(&call.library.code);
+        let loaded = match (self, call.keys.first()) {
+            (Self::Cluster(c), Some(key)) => {
+                let to = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
+                c.route_command(load, RoutingInfo::SingleNode(to)).await.map(drop)
+            }
+            (link, _) => link.send(&load).await,
+        };
+        match loaded {
+            // Another call, or another replica, was faster.
+            Err(e) if is_known_library(&e) => Ok(()),
+            loaded => loaded,
+        }
+    }
+
     async fn ping(&mut self) -> RedisResult<()> {
         let ping = redis::cmd("PING");
         match self {
@@ -173,9 +192,53 @@ impl Link {
     }
 }
 
-/// One call of a script.
+/// A function as a library has it: its body reads `KEYS` and `ARGV` and returns texts.
+pub(crate) struct Function {
+    pub(crate) name: &'static str,
+    pub(crate) body: &'static str,
+    /// Those that write nothing answer also while a server takes no writes.
+    pub(crate) writes: bool,
+}
+
+/// Characters of a library's mark.
+const MARK_CHARS: usize = 12;
+
+/// Functions that Redis keeps (7.0, `FUNCTION LOAD`): their code is read once, not with each call as a script's is.
+///
+/// All names carry a mark of what the library says. So a new version stands beside the one that other replicas still call; what
+/// stays behind of an old one is its code, some 20 KB.
+pub(crate) struct Library {
+    mark: String,
+    code: String,
+}
+
+impl Library {
+    /// `head` is what all the functions share.
+    pub(crate) fn new(head: &str, functions: &[Function]) -> Self {
+        let mut body = head.to_owned();
+        for Function { name, body: does, writes } in functions {
+            let flags = if *writes { "" } else { "flags = {'no-writes'}, " };
+            body += &format!(
+                "\nregister{{{flags}function_name = prefix .. '{name}', callback = function(KEYS, ARGV)\n{does}\nend}}\n"
+            );
+        }
+        let mark: String = Script::new(&body).get_hash().chars().take(MARK_CHARS).collect();
+        let code = format!(
+            "#!lua name=nugul_{mark}\nlocal register, prefix = redis.register_function, 'nugul_{mark}_'\n{body}",
+        );
+        Self { mark, code }
+    }
+
+    pub(crate) fn call(&self, function: &str) -> Call<'_> {
+        let name = format!("nugul_{}_{function}", self.mark);
+        Call { library: self, name, keys: Vec::new(), args: Vec::new() }
+    }
+}
+
+/// One call of a function.
 pub(crate) struct Call<'a> {
-    script: &'a Step,
+    library: &'a Library,
+    name: String,
     keys: Vec<String>,
     args: Vec<Vec<u8>>,
 }
@@ -191,26 +254,10 @@ impl Call<'_> {
         self
     }
 
-    fn cmd(&self, name: &str, script: &str) -> Cmd {
-        let mut cmd = redis::cmd(name);
-        cmd.arg(script).arg(self.keys.len()).arg(&self.keys).arg(&self.args);
+    fn cmd(&self) -> Cmd {
+        let mut cmd = redis::cmd("FCALL");
+        cmd.arg(&self.name).arg(self.keys.len()).arg(&self.keys).arg(&self.args);
         cmd
-    }
-}
-
-/// A script.
-pub(crate) struct Step {
-    code: String,
-    known_as: Script,
-}
-
-impl Step {
-    pub(crate) fn new(code: String) -> Self {
-        Self { known_as: Script::new(&code), code }
-    }
-
-    pub(crate) fn call(&self) -> Call<'_> {
-        Call { script: self, keys: Vec::new(), args: Vec::new() }
     }
 }
 
@@ -314,38 +361,53 @@ impl Shared {
     }
 }
 
-/// One try: one round trip; two where the server does not know the script yet. `EVAL` rather than `SCRIPT LOAD`, because in
-/// a cluster that goes to every node, also to one that is away.
+/// One try: one round trip; three where the server does not have the function yet.
 async fn sent<T: FromRedisValue>(mut link: Link, asked: &Asked<'_>) -> RedisResult<T> {
     match asked {
         Asked::Ping => link.ping().await.and_then(|()| Ok(T::from_redis_value(redis::Value::Nil)?)),
         Asked::Cmd(cmd) => link.send(cmd).await,
-        Asked::Call(call) => match link.send(&call.cmd("EVALSHA", call.script.known_as.get_hash())).await {
-            Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                link.send(&call.cmd("EVAL", &call.script.code)).await
+        Asked::Call(call) => {
+            let cmd = call.cmd();
+            match link.send(&cmd).await {
+                Err(e) if is_unknown_function(&e) => {
+                    link.load(call).await?;
+                    link.send(&cmd).await
+                }
+                answer => answer,
             }
-            answer => answer,
-        },
+        }
     }
+}
+
+/// Redis has no code of its own for this.
+fn is_unknown_function(e: &RedisError) -> bool {
+    e.detail().is_some_and(|detail| detail.contains("Function not found"))
+}
+
+/// The same.
+fn is_known_library(e: &RedisError) -> bool {
+    e.detail().is_some_and(|detail| detail.contains("already exists"))
 }
 
 /// Whether the way is at fault, not the call: another try on another way may succeed.
 fn is_of_the_way(e: &RedisError) -> bool {
-    !e.is_timeout()
-        && match e.kind() {
-            ErrorKind::Io | ErrorKind::Parse | ErrorKind::ClusterConnectionNotFound => true,
-            ErrorKind::Server(kind) => matches!(
-                kind,
-                ServerErrorKind::ReadOnly
-                    | ServerErrorKind::MasterDown
-                    | ServerErrorKind::ClusterDown
-                    | ServerErrorKind::BusyLoading
-                    | ServerErrorKind::TryAgain
-                    | ServerErrorKind::Moved
-                    | ServerErrorKind::Ask
-            ),
-            _ => false,
-        }
+    // A cluster that moves a slot may have sent a call and its library to two servers.
+    is_unknown_function(e)
+        || !e.is_timeout()
+            && match e.kind() {
+                ErrorKind::Io | ErrorKind::Parse | ErrorKind::ClusterConnectionNotFound => true,
+                ErrorKind::Server(kind) => matches!(
+                    kind,
+                    ServerErrorKind::ReadOnly
+                        | ServerErrorKind::MasterDown
+                        | ServerErrorKind::ClusterDown
+                        | ServerErrorKind::BusyLoading
+                        | ServerErrorKind::TryAgain
+                        | ServerErrorKind::Moved
+                        | ServerErrorKind::Ask
+                ),
+                _ => false,
+            }
 }
 
 fn unavailable(why: impl Display) -> Error {

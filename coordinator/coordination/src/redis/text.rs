@@ -1,4 +1,4 @@
-//! What the scripts are told and answer, as text.
+//! What the functions are told and answer, as text.
 
 use std::str::FromStr;
 

@@ -1,26 +1,60 @@
--- Every script but one starts with this: the keys of one performance, its time, and the steps of the domain's seat book.
--- A script opens the book, works on it, and ends with `finish`, which writes the head once.
+-- The functions on seats stand behind this: the keys of one performance, its time, and the steps of the domain's seat book.
+-- A function opens the book, works on it, and ends with `finish`, which writes the head once. The server keeps these locals from
+-- one call to the next, so each begins them anew.
 
-local META, SEATS, HOLDS, ENDS, SALES, CHANGES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local META, SEATS, HOLDS, ENDS, SALES, CHANGES
 local AVAILABLE, HELD, SOLD, BLOCKED = '0', '1', '2', '3'
 local NOT_LOADED = {'not loaded'}
 
 -- The head: the version and fence given out last, a time before which no hold ends, and buyers' counts as they are needed.
 local version, fence, soonest, kept_fence, kept_soonest
-local counts, recounted, dirty = {}, {}, false
+local counts, recounted, dirty
+-- The time of this call, once it was looked at.
+local time
+-- The name of the history this server writes, and when it was looked up.
+local history, history_since
 
-local call, format, concat = redis.call, string.format, table.concat
+-- Not there yet while the library is loaded.
+local call, format, concat
 
--- Lua prints large numbers in a shorter, wrong form. As arguments of a call they are exact.
+-- Lua prints large numbers in a shorter, wrong form, and the server prints numbers in an exact but slow one. Those of a call are
+-- given as this text.
 local function int(n)
-  return format('%.0f', n)
+  return format('%d', n)
+end
+
+local function clock()
+  if not time then
+    local t = call('TIME')
+    time = t[1] * 1000 + (t[2] - t[2] % 1000) / 1000
+  end
+  return time
+end
+
+-- Another one with every start, and with every replica that becomes master. Looking it up costs as much as a fifth of a hold, so it
+-- is believed for a moment; no server becomes a replica and master again in that. One that starts, or takes over another's
+-- data, has not looked it up yet.
+local function history_now()
+  local now = clock()
+  if not history or now < history_since or now >= history_since + HISTORY_FOR_MS then
+    history = string.match(call('INFO', 'replication'), 'master_replid:(%w+)') or 'unknown'
+    history_since = now
+  end
+  return history
+end
+
+local function begin(keys)
+  call, format, concat = redis.call, string.format, table.concat
+  META, SEATS, HOLDS, ENDS, SALES, CHANGES = keys[1], keys[2], keys[3], keys[4], keys[5], keys[6]
+  counts, recounted, dirty, time = {}, {}, false, nil
 end
 
 -- `user` is the buyer whose count will be needed, if one's will.
-local function open(user)
+local function open(keys, user)
+  begin(keys)
   local head = call('HMGET', META, 'history', 'version', 'fence', 'soonest', user or '')
   -- A book of another history may lack what was done last there.
-  if head[1] ~= HISTORY then
+  if head[1] ~= history_now() then
     return false
   end
   version, fence, soonest = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
@@ -35,31 +69,26 @@ local function finish(answer)
   if not dirty then
     return answer
   end
-  local fields = {'version', version}
+  local fields = {'version', int(version)}
   if fence ~= kept_fence then
-    fields[3], fields[4] = 'fence', fence
+    fields[3], fields[4] = 'fence', int(fence)
   end
   if soonest ~= kept_soonest then
-    fields[#fields + 1], fields[#fields + 2] = 'soonest', soonest
+    fields[#fields + 1], fields[#fields + 2] = 'soonest', int(soonest)
   end
   for user in pairs(recounted) do
     if counts[user] > 0 then
-      fields[#fields + 1], fields[#fields + 2] = user, counts[user]
+      fields[#fields + 1], fields[#fields + 2] = user, int(counts[user])
     else
       call('HDEL', META, user)
     end
     if #fields >= ARGUMENTS_MAX then
       call('HSET', META, unpack(fields))
-      fields = {'version', version}
+      fields = {'version', int(version)}
     end
   end
   call('HSET', META, unpack(fields))
   return answer
-end
-
-local function clock()
-  local t = call('TIME')
-  return t[1] * 1000 + (t[2] - t[2] % 1000) / 1000
 end
 
 -- Seats from text and back. A list remembers the text it came from; nobody changes a list afterwards.
@@ -98,14 +127,14 @@ local function look(seats)
     low, high = math.min(low, index), math.max(high, index)
   end
   if high - low < math.max(SPAN_MAX, #seats * 8) then
-    local span = call('GETRANGE', SEATS, low, high)
+    local span = call('GETRANGE', SEATS, int(low), int(high))
     for _, index in ipairs(seats) do
       local at = index - low + 1
       out[index] = at <= #span and string.sub(span, at, at) or nil
     end
   else
     for _, index in ipairs(seats) do
-      local was = call('GETRANGE', SEATS, index, index)
+      local was = call('GETRANGE', SEATS, int(index), int(index))
       out[index] = was ~= '' and was or nil
     end
   end
@@ -119,7 +148,7 @@ local function paint(seats, state)
     if seats[i] == from + many then
       many = many + 1
     else
-      call('SETRANGE', SEATS, from, string.rep(state, many))
+      call('SETRANGE', SEATS, int(from), string.rep(state, many))
       from, many = seats[i], 1
     end
   end
@@ -127,7 +156,7 @@ end
 
 local function announce(told)
   version, dirty = version + 1, true
-  call('XADD', CHANGES, 'MAXLEN', '~', HISTORY_MAX, format('%.0f-0', version), 'c', told)
+  call('XADD', CHANGES, 'MAXLEN', '~', HISTORY_MAX, format('%d-0', version), 'c', told)
 end
 
 -- Changes seats and says so, in one step.
@@ -153,7 +182,7 @@ end
 
 -- A hold as text: id|user|fence|until|extended|order|since|seats; kept without its id.
 local function value(h)
-  return format('%s|%.0f|%.0f|%s|%s|%s|%s', h.user, h.fence, h.ends, h.extended, h.order, h.since, commas(h.seats))
+  return format('%s|%d|%d|%s|%s|%s|%s', h.user, h.fence, h.ends, h.extended, h.order, h.since, commas(h.seats))
 end
 
 local function write(h)
@@ -205,7 +234,7 @@ local function unordered(id, user, now)
 end
 
 local function ends_at(h)
-  call('ZADD', ENDS, h.ends, h.id)
+  call('ZADD', ENDS, int(h.ends), h.id)
   if h.ends < soonest then
     soonest, dirty = h.ends, true
   end
@@ -217,7 +246,7 @@ local function sweep(now)
   if soonest > now then
     return 0
   end
-  local ids = call('ZRANGEBYSCORE', ENDS, '-inf', now, 'LIMIT', 0, SWEEP_MAX)
+  local ids = call('ZRANGEBYSCORE', ENDS, '-inf', int(now), 'LIMIT', 0, SWEEP_MAX)
   for _, id in ipairs(ids) do
     local h = read(id)
     if h then
@@ -253,7 +282,7 @@ local function conflict(seats)
   if many == 0 then
     return nil
   end
-  local span = high - low < SPAN_MAX and call('GETRANGE', SEATS, low, high)
+  local span = high - low < SPAN_MAX and call('GETRANGE', SEATS, int(low), int(high))
   if high - low == many - 1 and span == string.rep(AVAILABLE, many) then
     return nil
   end
@@ -263,7 +292,7 @@ local function conflict(seats)
     if span and index >= low and index <= high then
       was = string.sub(span, index - low + 1, index - low + 1)
     else
-      was = call('GETRANGE', SEATS, index, index)
+      was = call('GETRANGE', SEATS, int(index), int(index))
     end
     if was == '' then
       return {'no such seat'}
@@ -272,6 +301,23 @@ local function conflict(seats)
     end
   end
   return taken[1] and {'taken', concat(taken, ',')} or nil
+end
+
+-- How a change of a hold begins that is remembered for an idempotency key: the live hold of `user`, or nil and the answer.
+local function opened(keys, id, user, digest)
+  if not open(keys, user) then
+    return nil, NOT_LOADED
+  end
+  sweep(clock())
+  local known = recall(keys[7], digest)
+  if known then
+    return nil, finish(known)
+  end
+  local h, gone = unordered(id, user, clock())
+  if not h then
+    return nil, finish(gone)
+  end
+  return h
 end
 
 local function setof(seats)

@@ -1,6 +1,6 @@
 -- Answers how many holds ended, and the milliseconds until the next one does.
 
-if not open() then
+if not open(KEYS) then
   return NOT_LOADED
 end
 local now = clock()

@@ -1,6 +1,6 @@
 -- ARGV: hold, order, user, state (sold or available), seats.
 
-if not open(ARGV[3]) then
+if not open(KEYS, ARGV[3]) then
   return NOT_LOADED
 end
 local order, user, state = ARGV[2], ARGV[3], ARGV[4]

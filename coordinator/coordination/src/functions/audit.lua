@@ -1,6 +1,6 @@
 -- Answers the version, the seats, and each hold.
 
-if not open() then
+if not open(KEYS) then
   return NOT_LOADED
 end
 local out = {'ok', int(version), call('GET', SEATS)}

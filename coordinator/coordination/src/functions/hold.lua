@@ -1,6 +1,6 @@
 -- KEYS[7]: what is remembered for the user's idempotency key. ARGV: id, user, digest, ttl, limit, seats.
 
-if not open(ARGV[2]) then
+if not open(KEYS, ARGV[2]) then
   return NOT_LOADED
 end
 local now = clock()

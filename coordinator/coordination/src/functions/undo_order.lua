@@ -1,6 +1,6 @@
 -- ARGV: hold, order.
 
-if not open() then
+if not open(KEYS) then
   return NOT_LOADED
 end
 local h = read(ARGV[1])

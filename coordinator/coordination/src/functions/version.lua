@@ -1,4 +1,4 @@
-if not open() then
+if not open(KEYS) then
   return NOT_LOADED
 end
 return {'ok', int(version)}

@@ -1,6 +1,6 @@
 -- ARGV: hold, user, order.
 
-if not open() then
+if not open(KEYS) then
   return NOT_LOADED
 end
 local now = clock()

@@ -1,6 +1,6 @@
 -- ARGV: hold.
 
-if not open() then
+if not open(KEYS) then
   return NOT_LOADED
 end
 local h = live(ARGV[1], clock())

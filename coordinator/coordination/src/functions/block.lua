@@ -1,6 +1,6 @@
 -- ARGV: seats.
 
-if not open() then
+if not open(KEYS) then
   return NOT_LOADED
 end
 sweep(clock())

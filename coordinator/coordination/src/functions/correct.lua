@@ -1,7 +1,7 @@
 -- ARGV: the version since which nothing may have changed, or nothing; then corrections as kind|seat, and for a claim
 -- |order|hold|user|fence. Kinds: free, block, held, sold. Answers the seats corrected.
 
-if not open() then
+if not open(KEYS) then
   return NOT_LOADED
 end
 local now = clock()

@@ -1,18 +1,9 @@
 -- KEYS[7]: what is remembered for the user's idempotency key. ARGV: hold, user, digest, limit, the hold's own limit, seats to
 -- give, to take.
 
-if not open(ARGV[2]) then
-  return NOT_LOADED
-end
-local now = clock()
-sweep(now)
-local known = recall(KEYS[7], ARGV[3])
-if known then
-  return finish(known)
-end
-local h, gone = unordered(ARGV[1], ARGV[2], now)
+local h, answer = opened(KEYS, ARGV[1], ARGV[2], ARGV[3])
 if not h then
-  return finish(gone)
+  return answer
 end
 local give, take, has, strange = list(ARGV[6]), list(ARGV[7]), setof(h.seats), {}
 for _, index in ipairs(give) do

@@ -1,6 +1,6 @@
 -- ARGV: the version the reader has.
 
-if not open() then
+if not open(KEYS) then
   return NOT_LOADED
 end
 local entries = changes_after(tonumber(ARGV[1]))
