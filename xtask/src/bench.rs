@@ -12,7 +12,10 @@ const WITHOUT_EDGE: [&str; 4] = ["relevance", "holds", "orders", "payments"];
 pub(crate) fn bench(args: &Args) -> Fallible {
     let name = args.words.first().ok_or_else(|| Failure::new("which bench? NAME or `all`"))?;
     let edges = if WITHOUT_EDGE.contains(&name.as_str()) { Vec::new() } else { vec![Edge::Cloudflare, Edge::Spin] };
-    tools::ensure_system()?;
+    tools::ensure(&[tools::DATABASES])?;
+    if ["search", "relevance", "all"].contains(&name.as_str()) {
+        tools::ensure(&[tools::OPENSEARCH])?;
+    }
     build::build(&Wanted { native: Some(Optimised::Yes), edges, wrangler: false })?;
     if ["fanout", "all"].contains(&name.as_str()) {
         tools::ensure_nchan();

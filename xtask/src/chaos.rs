@@ -33,7 +33,7 @@ pub(crate) fn chaos(args: &Args) -> Fallible {
     if name == "payments" {
         return payments(args);
     }
-    tools::ensure_system()?;
+    tools::ensure(&[tools::DATABASES])?;
     let edges = if name == "streams" { vec![Edge::Cloudflare] } else { Vec::new() };
     // As they are deployed: thousands at once are too many for programs that were not optimised.
     build::build(&Wanted { native: Some(Optimised::Yes), edges, wrangler: false })?;

@@ -1,14 +1,12 @@
 //! `cargo xtask chaos sim`: builds the simulation and runs its seeds.
 use crate::args::Args;
 use crate::run::{Fallible, cargo, shown};
-use crate::tools;
 
 /// The flags with a number that go to the program as they are.
 const NUMBERS: [&str; 4] = ["seeds", "from", "threads", "seed"];
 
 pub(crate) fn simulation(given: Vec<String>) -> Fallible {
     let args = Args::read(given, &[], &[&NUMBERS[..], &["plant"]].concat(), 1)?;
-    tools::ensure_system()?;
     let mut command = cargo();
     command.args(["run", "--quiet", "--package", "nugul-simulation", "--"]);
     for flag in NUMBERS {

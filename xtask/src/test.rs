@@ -51,7 +51,7 @@ pub(crate) fn test(args: &Args) -> Fallible {
     let redis = args.value::<Redis>("redis")?;
     let mut totals = Totals::default();
 
-    if let Err(failure) = tools::ensure_system() {
+    if let Err(failure) = tools::ensure(&[tools::DATABASES, tools::OPENSEARCH, tools::BROWSER]) {
         totals.broken(&failure.to_string());
     }
     let mut built = Vec::new();

@@ -10,20 +10,22 @@ use crate::run::{Failure, Fallible, captured, find, say, step};
 /// Newer ones once gave empty upstream bodies, older ones refused relayed headers.
 const WASMTIME: &str = "48.0.2";
 
-/// What the tests need beside our own programs: a program and the Debian package that brings it.
-const SYSTEM: [(&str, &str); 6] = [
-    ("mariadbd", "mariadb-server"),
-    ("redis-server", "redis-server"),
+/// A program or a file, and the Debian package that brings it.
+type Need = (&'static str, &'static str);
+
+/// The servers of the distributed profile.
+pub(crate) const DATABASES: &[Need] = &[("mariadbd", "mariadb-server"), ("redis-server", "redis-server")];
+/// What `OpenSearch` is fetched and run with.
+pub(crate) const OPENSEARCH: &[Need] = &[("java", "openjdk-17-jdk-headless"), ("mvn", "maven")];
+/// What pages are looked at with, Korean text in screenshots among it.
+pub(crate) const BROWSER: &[Need] = &[
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
-    ("java", "openjdk-17-jdk-headless"),
-    ("mvn", "maven"),
+    ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk"),
 ];
 /// nginx with nchan, to measure beside.
-const NCHAN: [(&str, &str); 2] =
-    [("/usr/sbin/nginx", "nginx-core"), ("/usr/lib/nginx/modules/ngx_nchan_module.so", "libnginx-mod-nchan")];
-/// Korean text in screenshots.
-const FONTS: (&str, &str) = ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk");
+const NCHAN: &[Need] =
+    &[("/usr/sbin/nginx", "nginx-core"), ("/usr/lib/nginx/modules/ngx_nchan_module.so", "libnginx-mod-nchan")];
 
 /// Whether the Cloudflare edge can be built and run here.
 pub(crate) fn node() -> bool {
@@ -119,26 +121,22 @@ pub(crate) fn wasmtime() -> Fallible<PathBuf> {
     Ok(program)
 }
 
-/// A system program, also where only root's PATH has it.
+/// A system program, also where only root's PATH has it, or a file.
 pub(crate) fn system(program: &str) -> Option<PathBuf> {
     find(program).or_else(|| Some(Path::new("/usr/sbin").join(program)).filter(|path| path.exists()))
 }
 
-/// Installs what the tests need and the machine lacks; where that cannot be done, says the command that would.
-pub(crate) fn ensure_system() -> Fallible {
-    let mut missing: Vec<&str> =
-        SYSTEM.iter().filter(|(program, _)| system(program).is_none()).map(|(_, package)| *package).collect();
-    if !Path::new(FONTS.0).exists() {
-        missing.push(FONTS.1);
-    }
+/// Installs what of these the machine lacks; where that cannot be done, says the command that would.
+pub(crate) fn ensure(needs: &[&[Need]]) -> Fallible {
+    let all = needs.iter().copied().flatten();
+    let missing: Vec<&str> =
+        all.filter(|(program, _)| system(program).is_none()).map(|(_, package)| *package).collect();
     install(&missing)
 }
 
 /// The same for what the fan-out is measured beside; it is measured alone where this is not to be had.
 pub(crate) fn ensure_nchan() {
-    let missing: Vec<&str> =
-        NCHAN.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
-    if let Err(failure) = install(&missing) {
+    if let Err(failure) = ensure(&[NCHAN]) {
         say(&format!("without nchan: {failure}"));
     }
 }

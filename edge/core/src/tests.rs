@@ -1005,7 +1005,7 @@ fn one_upstream_serves_many_resumes_and_ends_with_the_last() {
     while let Some(Some(bytes)) = one.next().now_or_never() {
         got.push_str(std::str::from_utf8(&bytes).unwrap());
     }
-    assert!(got.starts_with("retry: 2799\n\nevent: snapshot\nid: 5\n"), "{got}");
+    assert!(got.starts_with("retry: 1027\n\nevent: snapshot\nid: 5\n"), "{got}");
     assert!(
         got.contains(HEARTBEAT)
             && got.contains("\nid: 7\n")

@@ -25,12 +25,19 @@ pub const HEARTBEAT: &str = ": alive\n\n";
 pub const HEARTBEAT_MS: u64 = 5_000;
 /// The least a reader waits before it reconnects, in milliseconds.
 pub const RETRY_MS: u64 = 1_000;
-/// How far the waits of many readers are spread, in milliseconds, so that they do not come back all at once.
-pub const RETRY_SPREAD_MS: u64 = 2_000;
+/// How many readers shall come back in a second to a room that lost all of them at once.
+pub const RETURNS_PER_S: u64 = 250;
+/// The least that the waits of readers are spread, in milliseconds.
+pub const RETRY_SPREAD_MIN_MS: u64 = 1_000;
+/// The most, in milliseconds: also the last of many is back in a few seconds.
+pub const RETRY_SPREAD_MAX_MS: u64 = 4_000;
 
-/// The `retry:` field for one reader, by chance: between [`RETRY_MS`] and [`RETRY_MS`] + [`RETRY_SPREAD_MS`].
-pub fn retry(chance: u16) -> String {
-    format!("retry: {}\n\n", RETRY_MS + u64::from(chance) % RETRY_SPREAD_MS)
+/// The `retry:` field for one of so many `readers` of a room, by chance: the more there are, the further apart they come back,
+/// at about [`RETURNS_PER_S`] as far as [`RETRY_SPREAD_MAX_MS`] allows.
+pub fn retry(chance: u16, readers: usize) -> String {
+    let spread = u64::try_from(readers).unwrap_or(u64::MAX).saturating_mul(1_000) / RETURNS_PER_S;
+    let spread = spread.clamp(RETRY_SPREAD_MIN_MS, RETRY_SPREAD_MAX_MS);
+    format!("retry: {}\n\n", RETRY_MS + u64::from(chance) * spread / u64::from(u16::MAX))
 }
 
 /// `GET performances/{id}/seats`, and the first frame of the stream.
@@ -271,9 +278,10 @@ mod tests {
     }
 
     #[test]
-    fn readers_are_told_to_come_back_at_different_times() {
-        assert_eq!(retry(0), "retry: 1000\n\n");
-        assert_eq!(retry(1_999), "retry: 2999\n\n");
-        assert_eq!(retry(2_000), "retry: 1000\n\n");
+    fn the_more_readers_there_are_the_further_apart_they_come_back() {
+        for (readers, last) in [(0, 2_000), (1, 2_000), (500, 3_000), (1_000, 5_000), (usize::MAX, 5_000)] {
+            assert_eq!(retry(0, readers), "retry: 1000\n\n");
+            assert_eq!(retry(u16::MAX, readers), format!("retry: {last}\n\n"));
+        }
     }
 }

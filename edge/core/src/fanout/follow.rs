@@ -86,7 +86,7 @@ pub fn join<H: Host>(host: &H, shared: &Rc<RefCell<Shared>>, mut upstream: Outgo
     let (reader, first_here) = {
         let here = &mut *shared.borrow_mut();
         here.upstream = Some(upstream);
-        let mut first = vec![Bytes::from(retry(chance))];
+        let mut first = vec![Bytes::from(retry(chance, here.readers.count()))];
         first.extend(here.room.join(last.as_deref()));
         let reader = here.readers.add(first, address.as_deref(), host.now_ms() + LIFETIME_MS - earlier);
         match reader {
