@@ -77,7 +77,7 @@ const AT_ONCE_MS: i64 = 1;
 /// More changes and holds of one performance than a master makes before its replicas have them; as many as a clock's second
 /// has room for, so that a later load is above them.
 const LOST_MAX: i64 = 1_000 * VERSIONS_PER_MS;
-/// The largest whole number that Lua, which counts in doubles, tell from the next.
+/// The largest whole number that Lua, which counts in doubles, tells from the next.
 const EXACT_MAX: i64 = 1 << 53;
 
 /// Seats kept in Redis. Clones share one connection, which carries concurrent calls and mends itself.

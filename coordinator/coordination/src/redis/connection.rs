@@ -379,12 +379,12 @@ async fn sent<T: FromRedisValue>(mut link: Link, asked: &Asked<'_>) -> RedisResu
     }
 }
 
-/// Redis has no code of its own for this.
+/// The server does not have the function: an error that has no code of its own.
 fn is_unknown_function(e: &RedisError) -> bool {
     e.detail().is_some_and(|detail| detail.contains("Function not found"))
 }
 
-/// The same.
+/// The server has the library already; the same.
 fn is_known_library(e: &RedisError) -> bool {
     e.detail().is_some_and(|detail| detail.contains("already exists"))
 }
@@ -392,22 +392,24 @@ fn is_known_library(e: &RedisError) -> bool {
 /// Whether the way is at fault, not the call: another try on another way may succeed.
 fn is_of_the_way(e: &RedisError) -> bool {
     // A cluster that moves a slot may have sent a call and its library to two servers.
-    is_unknown_function(e)
-        || !e.is_timeout()
-            && match e.kind() {
-                ErrorKind::Io | ErrorKind::Parse | ErrorKind::ClusterConnectionNotFound => true,
-                ErrorKind::Server(kind) => matches!(
-                    kind,
-                    ServerErrorKind::ReadOnly
-                        | ServerErrorKind::MasterDown
-                        | ServerErrorKind::ClusterDown
-                        | ServerErrorKind::BusyLoading
-                        | ServerErrorKind::TryAgain
-                        | ServerErrorKind::Moved
-                        | ServerErrorKind::Ask
-                ),
-                _ => false,
-            }
+    if is_unknown_function(e) {
+        return true;
+    }
+    !e.is_timeout()
+        && match e.kind() {
+            ErrorKind::Io | ErrorKind::Parse | ErrorKind::ClusterConnectionNotFound => true,
+            ErrorKind::Server(kind) => matches!(
+                kind,
+                ServerErrorKind::ReadOnly
+                    | ServerErrorKind::MasterDown
+                    | ServerErrorKind::ClusterDown
+                    | ServerErrorKind::BusyLoading
+                    | ServerErrorKind::TryAgain
+                    | ServerErrorKind::Moved
+                    | ServerErrorKind::Ask
+            ),
+            _ => false,
+        }
 }
 
 fn unavailable(why: impl Display) -> Error {

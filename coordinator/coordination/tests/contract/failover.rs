@@ -275,6 +275,37 @@ async fn a_server_that_comes_back_with_old_data_is_loaded_again() {
     assert_eq!(seats.changes_after(p, base + 1).await, Ok(None));
 }
 
+/// What a server found its history to be is believed for a moment and no longer.
+#[tokio::test]
+async fn a_master_that_was_a_replica_in_between_is_loaded_again() {
+    let server = Server::start(Redis::Single);
+    let port = server.set.port(0).unwrap();
+    let seats = server.seats().await;
+    let (p, _) = opened(&seats, 1, 4).await;
+    // Of a server that is not there: it keeps its data.
+    redis_command(port, &["REPLICAOF", "127.0.0.1", "1"]).unwrap();
+    redis_command(port, &["REPLICAOF", "NO", "ONE"]).unwrap();
+    let end = Instant::now() + AWAY_MAX;
+    while seats.snapshot(p).await != Err(Error::NotLoaded) {
+        assert!(Instant::now() < end, "the book of another history is still there");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_lost_our_functions_are_given_them_again() {
+    for kind in [Redis::Single, Redis::Cluster] {
+        let server = Server::shared(kind).await;
+        let seats = server.seats().await;
+        let (p, _) = opened(&seats, 1, 4).await;
+        for index in 0..server.set.servers() {
+            // Replicas refuse, and follow their masters.
+            let _ = redis_command(server.set.port(index).unwrap(), &["FUNCTION", "FLUSH"]);
+        }
+        let (one, other) = tokio::join!(seats.hold(p, ask(1, 1, &[0])), seats.hold(p, ask(2, 2, &[1])));
+        assert_eq!((one.unwrap().unwrap().seats, other.unwrap().unwrap().seats), (vec![0], vec![1]), "{kind}");
+    }
+}
+
 #[tokio::test]
 async fn a_bad_url_is_refused_before_anything_is_tried() {
     for bad in ["redis+cluster://here", "redis+sentinel://here:1", "ftp://here:1"] {
