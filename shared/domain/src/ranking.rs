@@ -5,7 +5,7 @@
 //! Shkapenyuk, Srivastava, Xu, ICDE 2009): what fades fades alike for all, so the order of the kept numbers is the order of
 //! the scores at any time, and nothing has to be rewritten as time passes.
 //!
-//! [`Board`] is all of it in memory; the coordinator's Redis scripts repeat it step by step.
+//! [`Board`] is all of it in memory; the coordinator's functions in Redis repeat it step by step.
 
 mod board;
 mod keyword;

@@ -1,6 +1,6 @@
 //! The seats of one performance as they change: who holds what until when, in which order, told to whom.
 //!
-//! This is the rule that the embedded profile runs and the Redis scripts repeat; one suite compares the two step by
+//! This is the rule that the embedded profile runs and the functions in Redis repeat; one suite compares the two step by
 //! step. Every change is one version, appended to a bounded history in the same step.
 //!
 //! Between two steps, always: a seat is [`SeatState::Held`] exactly while one hold has it and [`SeatState::Sold`] exactly

@@ -1,5 +1,5 @@
--- ARGV: each seat's state; the highest fence; three numbers n; n holds as id, user|fence, order, seats; n sales as order,
--- user|seats; n buyers with their counts. The one function that needs no book.
+-- Makes the book where there is none of this history. ARGV: each seat's state; the highest fence; three numbers n; n holds as id,
+-- user|fence, order, seats; n sales as order, user|seats; n buyers with their counts.
 
 begin(KEYS)
 local was = call('HMGET', META, 'history', 'version', 'fence')

@@ -1,4 +1,4 @@
-//! All rankings in memory, bounded: what the coordinator's Redis scripts repeat step by step.
+//! All rankings in memory, bounded: what the coordinator's functions in Redis repeat step by step.
 
 use std::collections::HashMap;
 
