@@ -1,13 +1,8 @@
 -- KEYS[7]: what is remembered for the user's idempotency key. ARGV: id, user, digest, ttl, limit, seats.
 
-if not open(KEYS, ARGV[2]) then
-  return NOT_LOADED
-end
-local now = clock()
-sweep(now)
-local known = recall(KEYS[7], ARGV[3])
-if known then
-  return finish(known)
+local answer = replay(KEYS, ARGV[2], ARGV[3])
+if answer then
+  return answer
 end
 local seats = list(ARGV[6])
 if #seats == 0 then
@@ -25,7 +20,7 @@ local h = {
   id = ARGV[1],
   user = ARGV[2],
   fence = fence,
-  ends = now + tonumber(ARGV[4]),
+  ends = clock() + tonumber(ARGV[4]),
   extended = '',
   order = '',
   since = '',

@@ -303,15 +303,21 @@ local function conflict(seats)
   return taken[1] and {'taken', concat(taken, ',')} or nil
 end
 
--- How a change of a hold begins that is remembered for an idempotency key: the live hold of `user`, or nil and the answer.
-local function opened(keys, id, user, digest)
+-- How a change begins that is remembered for an idempotency key: the answer where there is one already, else nil.
+local function replay(keys, user, digest)
   if not open(keys, user) then
-    return nil, NOT_LOADED
+    return NOT_LOADED
   end
   sweep(clock())
   local known = recall(keys[7], digest)
-  if known then
-    return nil, finish(known)
+  return known and finish(known)
+end
+
+-- The same for a change of a hold: the live hold of `user`, or nil and the answer.
+local function opened(keys, id, user, digest)
+  local answer = replay(keys, user, digest)
+  if answer then
+    return nil, answer
   end
   local h, gone = unordered(id, user, clock())
   if not h then
