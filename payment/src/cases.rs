@@ -167,11 +167,14 @@ pub async fn find(db: &Db, number: i64) -> Result<Option<(CaseKind, Uuid)>, sqlx
     Ok(Some((CaseKind::try_from(kind).unwrap_or_default(), store::uuid(&row, "order_id")?)))
 }
 
+/// Which cases say that a person has to look at the payment: a condition with one value, [`CaseKind::Command`].
+pub const WAITING: &str = "closed_at_ms = 0 AND kind <> ?";
+
 /// True when a person has to look at the payment.
 pub async fn has_open(db: &Db, order: Uuid) -> Result<bool, sqlx::Error> {
-    let row = sqlx::query("SELECT case_no FROM cases WHERE order_id = ? AND kind <> ? AND closed_at_ms = 0 LIMIT 1")
-        .bind(order.as_bytes().to_vec())
+    let row = sqlx::query(AssertSqlSafe(format!("SELECT case_no FROM cases WHERE {WAITING} AND order_id = ? LIMIT 1")))
         .bind(i64::from(CaseKind::Command as i32))
+        .bind(order.as_bytes().to_vec())
         .fetch_optional(db.pool())
         .await?;
     Ok(row.is_some())

@@ -1,7 +1,7 @@
 //! Payments as lists: filtered, newest first, read page by page, so that memory does not grow with the number of rows.
 //!
 //! The database gives a page as one value, a JSON array of its rows: row by row and column by column the driver takes three
-//! times as long as the database itself.
+//! times as long as the database itself. Each row keeps its part of that, the column `listed`, which the database alone writes.
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
+use crate::cases;
 use crate::db::{Db, marks};
 use crate::state::State;
 
@@ -71,7 +72,7 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// A payment as the database writes it: an array of these, in their order.
+/// A payment as the column `listed` has it: an array of these, in their order.
 #[derive(Deserialize)]
 struct Row<'a> {
     order: &'a str,
@@ -90,31 +91,6 @@ struct Row<'a> {
     expires_at_ms: i64,
     created_at_ms: i64,
     updated_at_ms: i64,
-}
-
-/// The columns of [`Row`]: texts and numbers, in its order.
-const COLUMNS: [Column; 12] = [
-    Column::Text("HEX(order_id)"),
-    Column::Text("HEX(user_id)"),
-    Column::Number("amount_krw"),
-    Column::Text("order_name"),
-    Column::Number("state"),
-    Column::Text("payment_key"),
-    Column::Text("code"),
-    Column::Text("message"),
-    Column::Number("left_krw"),
-    Column::Number("expires_at_ms"),
-    Column::Number("created_at_ms"),
-    Column::Number("updated_at_ms"),
-];
-/// The columns of a page's end.
-const END: [Column; 2] = [Column::Number("created_at_ms"), Column::Text("HEX(order_id)")];
-
-/// A column as it is asked for.
-#[derive(Clone, Copy)]
-enum Column {
-    Text(&'static str),
-    Number(&'static str),
 }
 
 /// What the database gave, each part a JSON array.
@@ -138,8 +114,7 @@ impl Read {
 
     /// The payments as they are sent, newest first.
     fn payments(&self) -> Result<Vec<Payment>, sqlx::Error> {
-        let open =
-            parsed::<Vec<(&str,)>>(&self.open)?.into_iter().map(|(order,)| id(order)).collect::<Result<_, _>>()?;
+        let open = parsed::<Vec<&str>>(&self.open)?.into_iter().map(id).collect::<Result<_, _>>()?;
         let mut rows: Vec<Row<'_>> = parsed(&self.rows)?;
         rows.sort_unstable_by_key(|row| Reverse((row.created_at_ms, row.order)));
         rows.into_iter().map(|row| payment(row, &open)).collect()
@@ -246,11 +221,15 @@ async fn read(db: &Db, filter: &Filter, limit: i64) -> Result<Read, sqlx::Error>
         conditions.push("created_at_ms <= ? AND (created_at_ms < ? OR order_id < ?)".into());
     }
     let from = format!("FROM payments WHERE {} ORDER BY created_at_ms DESC, order_id DESC", conditions.join(" AND "));
-    let rows = array_of(db, &row_of(db, &COLUMNS), &format!("SELECT * {from} LIMIT ?"));
-    let end = format!("SELECT created_at_ms, order_id {from} LIMIT 2 OFFSET ?");
-    let end = array_of(db, &row_of(db, &END), &end);
-    let open = "SELECT order_id FROM cases WHERE closed_at_ms = 0 AND kind <> ? LIMIT ?";
-    let open = array_of(db, &row_of(db, &[Column::Text("HEX(order_id)")]), open);
+    let rows = array_of("listed", &format!("SELECT listed {from} LIMIT ?"));
+    let end = array_of(
+        "CONCAT('[', created_at_ms, ',\"', HEX(order_id), '\"]')",
+        &format!("SELECT created_at_ms, order_id {from} LIMIT 2 OFFSET ?"),
+    );
+    let open = array_of(
+        "CONCAT('\"', HEX(order_id), '\"')",
+        &format!("SELECT order_id FROM cases WHERE {} LIMIT ?", cases::WAITING),
+    );
     // Both are of the rows that the filter leaves: its values stand twice.
     let mut query = sqlx::query(AssertSqlSafe(format!("SELECT ({rows}), ({end}), ({open})")));
     for bound in [limit, limit - 1] {
@@ -273,26 +252,7 @@ async fn read(db: &Db, filter: &Filter, limit: i64) -> Result<Read, sqlx::Error>
     Ok(Read { rows: row.try_get(0)?, end: row.try_get(1)?, open: row.try_get(2)? })
 }
 
-/// A row as a JSON array. MySQL's functions for that take twice as long as putting texts together.
-fn row_of(db: &Db, columns: &[Column]) -> String {
-    let column = |column: &Column| match *column {
-        Column::Text(text) if !db.is_sqlite() => format!("JSON_QUOTE({text})"),
-        Column::Text(text) => text.to_owned(),
-        Column::Number(number) => number.to_owned(),
-    };
-    let columns = columns.iter().map(column).collect::<Vec<_>>().join(", ");
-    if db.is_sqlite() {
-        format!("JSON_ARRAY({columns})")
-    } else {
-        format!("CONCAT('[', CONCAT_WS(',', {columns}), ']')")
-    }
-}
-
 /// A query that gives one value: what `each` is of every row of `rows`, as a JSON array.
-fn array_of(db: &Db, each: &str, rows: &str) -> String {
-    if db.is_sqlite() {
-        format!("SELECT JSON_GROUP_ARRAY({each}) FROM ({rows}) AS some")
-    } else {
-        format!("SELECT CONCAT('[', COALESCE(GROUP_CONCAT({each} SEPARATOR ','), ''), ']') FROM ({rows}) AS some")
-    }
+fn array_of(each: &str, rows: &str) -> String {
+    format!("SELECT CONCAT('[', COALESCE(GROUP_CONCAT({each}), ''), ']') FROM ({rows}) AS some")
 }

@@ -2,6 +2,7 @@
 //!
 //! On SQLite, or with `NUGUL_TEST_MYSQL_URL` (a server, without a database name) on MySQL.
 use nugul_payment::cancels::{self, Step};
+use nugul_payment::listing::{self, Filter};
 use nugul_payment::state::State;
 use nugul_payment::store::{Command, Refusal, Verdict};
 use nugul_payment::{cases, ledger, outbox, store};
@@ -93,6 +94,13 @@ async fn the_first_version_is_brought_over() {
     let listed = cases::after(&db, 0, true).await.unwrap();
     let seen: Vec<_> = listed.iter().map(|(order, c)| (*order, c.kind(), c.opened_at_ms, c.closed_at_ms)).collect();
     assert_eq!(seen, [(order(2), CaseKind::Outcome, 8, 0), (order(4), CaseKind::Outcome, 8, 9)]);
+
+    let page = listing::page(&db, &Filter::default(), 100).await.unwrap();
+    let mut seen: Vec<_> =
+        page.payments.iter().map(|p| (p.order_id.clone(), i64::from(p.state), p.open_case)).collect();
+    seen.sort_unstable();
+    let all = (1_u128..).zip(old).map(|(n, (state, ..))| (order(n).to_string(), state as i64, n == 2));
+    assert_eq!(seen, all.collect::<Vec<_>>());
 
     // The new code goes on with all of it: a repeat is known, what is open is settled, and its case is closed.
     let mut tx = db.begin_write().await.unwrap();

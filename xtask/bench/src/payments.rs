@@ -26,7 +26,7 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use futures_util::future::BoxFuture;
 use nugul_api::limits;
 use nugul_payment::{
-    audit,
+    audit, cases,
     confirm::{Payments, Timings},
     db::{self, Db},
     listing::{self, Cursor, Filter},
@@ -36,7 +36,7 @@ use nugul_payment::{
     toss::{Cancelled, Confirmed, Found, PaymentGateway, RefundAsk, SettlementRow},
 };
 use nugul_proto::payment::v1::{
-    ListPaymentsRequest, Payment, payment_service_client::PaymentServiceClient,
+    CaseKind, ListPaymentsRequest, Payment, payment_service_client::PaymentServiceClient,
     payment_service_server::PaymentServiceServer,
 };
 use serde::{Deserialize, Serialize};
@@ -294,8 +294,6 @@ struct Want {
 const ROWS_OF_A_PAGE: &str = "SELECT order_id, user_id, amount_krw, order_name, state, payment_key, code, message, expires_at_ms, \
     created_at_ms, updated_at_ms, left_krw FROM payments WHERE created_at_ms <= ? AND (created_at_ms < ? OR order_id < ?) \
     ORDER BY created_at_ms DESC, order_id DESC LIMIT ?";
-/// The orders that wait for a person.
-const OPEN_CASES: &str = "SELECT order_id FROM cases WHERE closed_at_ms = 0";
 
 fn id_of(row: &AnyRow, name: &str) -> Uuid {
     Uuid::from_slice(&row.get::<Vec<u8>, _>(name)).expect("an id")
@@ -306,7 +304,8 @@ async fn read_rows(db: &Db, cursor: &str) -> Page {
     let (time, order): (i64, Uuid) = (time.parse().expect("a time"), order.parse().expect("an id"));
     let rows = sqlx::query(ROWS_OF_A_PAGE).bind(time).bind(time).bind(order.as_bytes().to_vec()).bind(PAGE);
     let rows = rows.fetch_all(db.pool()).await.expect("rows");
-    let open = sqlx::query(OPEN_CASES).fetch_all(db.pool()).await.expect("cases");
+    let open = sqlx::AssertSqlSafe(format!("SELECT order_id FROM cases WHERE {}", cases::WAITING));
+    let open = sqlx::query(open).bind(i64::from(CaseKind::Command as i32)).fetch_all(db.pool()).await.expect("cases");
     let open: HashSet<Uuid> = open.iter().map(|row| id_of(row, "order_id")).collect();
     let item = |row: &AnyRow| {
         let order = id_of(row, "order_id");
