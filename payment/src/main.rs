@@ -6,6 +6,10 @@ use nugul_payment::confirm::Timings;
 use nugul_payment::{Failure, Listeners, install_crypto, serve};
 use tokio_util::sync::CancellationToken;
 
+/// As in the coordinator: less time for memory than the system's own takes.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     install_crypto();
