@@ -61,6 +61,11 @@ impl World {
         Self::start(name, options(settings))
     }
 
+    /// The same, whose edge has settings, too.
+    pub fn own_with_edge(name: &str, settings: &[(&str, &str)], edge: &[(&str, &str)]) -> Self {
+        Self::start(name, Options { edge_settings: edge.iter().map(owned).collect(), ..options(settings) })
+    }
+
     /// A platform of this kind in a new folder, with the demo accounts.
     pub fn start(name: &str, options: Options) -> Self {
         // Fails only where it is installed already, by the world before this one.
@@ -156,6 +161,10 @@ impl Drop for World {
     }
 }
 
+fn owned((name, value): &(&str, &str)) -> (String, String) {
+    ((*name).to_owned(), (*value).to_owned())
+}
+
 /// What the environment says of this run.
 fn options(settings: &[(&str, &str)]) -> Options {
     let profile = env::var(PROFILE).map_or(Profile::Embedded, |text| text.parse().expect(PROFILE));
@@ -164,7 +173,6 @@ fn options(settings: &[(&str, &str)]) -> Options {
         Ok(text) => text.parse().expect(EDGE),
     };
     let redis = env::var(REDIS).map_or(Redis::Single, |text| text.parse().expect(REDIS));
-    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Options {
         profile,
         redis,

@@ -90,7 +90,7 @@ impl Host for Worker {
     async fn seat_stream(&self, performance: &str, upstream: Outgoing) -> Result<http::Response, HostError> {
         let mut chance = [0; 4];
         self.random(&mut chance);
-        let stream = rooms::join(&self.env, performance, &upstream, u32::from_le_bytes(chance)).await?;
+        let stream = rooms::join(&self.env, performance, &upstream, u32::from_le_bytes(chance), self.now_ms()).await?;
         let headers = vec![("content-type".to_owned(), "text/event-stream".to_owned())];
         // Passed on as it is: no frame of it goes through this isolate's memory.
         Ok(http::Response { status: 200, headers, body: Body::Native(Box::new(stream)) })

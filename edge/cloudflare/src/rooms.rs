@@ -13,7 +13,7 @@ use futures_util::{
 use nugul_edge_core::{
     fanout::{
         self, Joined, Shared,
-        shards::{ROOM_READERS, Shards, TRIES_MAX, pick},
+        shards::{ROOM_READERS, Recent, Shards, TRIES_MAX, pick},
     },
     host::{FETCH_TIMEOUT_MS, Host, HostError, Outgoing, settings},
     http::{self, Body, header},
@@ -86,33 +86,52 @@ impl DurableObject for SeatRoom {
     }
 }
 
+thread_local! {
+    static RECENT: RefCell<Recent> = RefCell::default();
+}
+
 /// Joins the room of a performance that has a place: its root, or one of its shards.
 pub(crate) async fn join(
     env: &Env,
     performance: &str,
     upstream: &Outgoing,
     chance: u32,
+    now_ms: i64,
 ) -> std::result::Result<ResponseBody, HostError> {
+    if let Some(shard) = RECENT.with_borrow(|recent| recent.shard(performance, now_ms)) {
+        let answer = ask_shard(env, performance, shard, upstream).await?;
+        if answer.status_code() != FULL {
+            return taken(answer);
+        }
+        RECENT.with_borrow_mut(|recent| recent.full(performance));
+    }
     let mut answer = ask(env, performance, upstream, &[]).await?;
     let mut after_full = false;
     for _ in 0..TRIES_MAX {
-        match answer.status_code() {
-            200 => return Ok(answer.into_parts().1),
-            TOO_MANY => return Err(HostError::TooMany),
-            ELSEWHERE => {}
-            status => return Err(HostError::Failed(format!("room answered {status}"))),
+        if answer.status_code() != ELSEWHERE {
+            return taken(answer);
         }
         let open = answer.headers().get(SHARDS).ok().flatten().and_then(|n| n.parse().ok()).unwrap_or(1);
         let shard = pick(open, chance, after_full);
-        answer = ask(env, &format!("{performance}/{shard}"), upstream, &[(ROOT, performance)]).await?;
-        if answer.status_code() == FULL {
-            after_full = true;
-            answer = ask(env, performance, upstream, &[(FULL_OF, &open.to_string())]).await?;
+        answer = ask_shard(env, performance, shard, upstream).await?;
+        match answer.status_code() {
+            200 => RECENT.with_borrow_mut(|recent| recent.took(performance, shard, now_ms)),
+            FULL => {
+                after_full = true;
+                answer = ask(env, performance, upstream, &[(FULL_OF, &open.to_string())]).await?;
+            }
+            _ => {}
         }
     }
+    taken(answer)
+}
+
+/// The stream that a room gave.
+fn taken(answer: Response) -> std::result::Result<ResponseBody, HostError> {
     match answer.status_code() {
         200 => Ok(answer.into_parts().1),
-        status => Err(HostError::Failed(format!("no room has a place: {status}"))),
+        TOO_MANY => Err(HostError::TooMany),
+        status => Err(HostError::Failed(format!("room answered {status}"))),
     }
 }
 
@@ -126,6 +145,15 @@ pub(crate) async fn feed(env: &Env, root: &str, request: Outgoing) -> std::resul
     };
     let body = Body::Stream(pieces(answer.stream().map_err(failed)?, None));
     Ok(http::Response { status: answer.status_code(), headers: Vec::new(), body })
+}
+
+async fn ask_shard(
+    env: &Env,
+    performance: &str,
+    shard: u32,
+    upstream: &Outgoing,
+) -> std::result::Result<Response, HostError> {
+    ask(env, &format!("{performance}/{shard}"), upstream, &[(ROOT, performance)]).await
 }
 
 async fn ask(

@@ -28,6 +28,8 @@ use tokio::task::JoinSet;
 const LIMIT: Duration = Duration::from_secs(20);
 /// Readers at the edge, and past it.
 const READERS: [usize; 2] = [600, 400];
+/// Readers of a room at the edge before more are sent elsewhere.
+const ROOM_READERS: &str = "150";
 /// Clients that hold and give back, each for itself.
 const HOLDERS: usize = 8;
 /// How long all readers may take to be back and right after the last fault.
@@ -68,7 +70,9 @@ async fn metric(world: &World, name: &str) -> Option<i64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_readers_see_the_truth_while_everything_breaks() {
-    let world = World::own_with("streams", &[("NUGUL_HOLD_TTL_MS", "5000")]);
+    // So that those at the edge are spread over several rooms.
+    let edge = [("NUGUL_ROOM_READERS", ROOM_READERS)];
+    let world = World::own_with_edge("streams", &[("NUGUL_HOLD_TTL_MS", "5000")], &edge);
     let id = new_performance(&world.api(), 10, 20).await;
     let trouble = Trouble { cut_in: 3, pause_in: 5, within: Duration::from_secs(6) };
     let watch = Watch::new(trouble);

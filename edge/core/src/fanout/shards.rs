@@ -2,7 +2,10 @@
 //!
 //! The first room of a performance, its root, follows the coordinator and takes readers until it has enough. From then on it
 //! sends them to shards: rooms whose upstream is the root. So the coordinator sees one upstream, whatever comes. Who is sent
-//! away picks one of the shards there are; where that is full the root opens one more.
+//! away picks one of the shards there are; where that is full the root opens one more. Who comes a moment later is not sent by the
+//! root any more but goes where the one before found a place: when thousands come back at once, most are asked for once.
+
+use std::collections::HashMap;
 
 /// Readers of a room before more are sent elsewhere, where no setting says otherwise.
 pub const ROOM_READERS: usize = 1_000;
@@ -10,6 +13,11 @@ pub const ROOM_READERS: usize = 1_000;
 pub const SHARDS_MAX: u32 = 64;
 /// Rooms one reader is sent to before it is told to come back later.
 pub const TRIES_MAX: usize = 4;
+/// For how long others go where one found a place, in milliseconds. A moment only: so readers are spread over all shards, and a
+/// root that has places again gets readers.
+const RECENT_MS: i64 = 1_000;
+/// Performances for which that is remembered.
+const RECENT_MAX: usize = 1_000;
 
 /// What the root knows of its shards. Lost with the root's memory; then it opens them again one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +49,68 @@ pub fn pick(open: u32, chance: u32, after_full: bool) -> u32 {
     if after_full { open - 1 } else { chance % open }
 }
 
+/// The shards that took a reader a moment ago, by performance, and since when they are remembered.
+#[derive(Debug, Default)]
+pub struct Recent(HashMap<String, (u32, i64)>);
+
+impl Recent {
+    /// The shard to try first, without asking the root.
+    pub fn shard(&self, performance: &str, now_ms: i64) -> Option<u32> {
+        self.0.get(performance).filter(|(_, since)| is_recent(*since, now_ms)).map(|(shard, _)| *shard)
+    }
+
+    /// A shard took a reader.
+    pub fn took(&mut self, performance: &str, shard: u32, now_ms: i64) {
+        if self.shard(performance, now_ms) == Some(shard) {
+            return;
+        }
+        if self.0.len() >= RECENT_MAX {
+            self.0.retain(|_, (_, since)| is_recent(*since, now_ms));
+        }
+        if self.0.len() < RECENT_MAX {
+            self.0.insert(performance.to_owned(), (shard, now_ms));
+        }
+    }
+
+    /// The shard of a performance that was remembered is full.
+    pub fn full(&mut self, performance: &str) {
+        self.0.remove(performance);
+    }
+}
+
+fn is_recent(since: i64, now_ms: i64) -> bool {
+    (since..since.saturating_add(RECENT_MS)).contains(&now_ms)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn others_follow_into_a_shard_for_a_moment_unless_it_is_full() {
+        let mut recent = Recent::default();
+        assert_eq!(recent.shard("a", 5), None);
+        recent.took("a", 3, 5);
+        recent.took("a", 3, 900);
+        assert_eq!((recent.shard("a", 1_004), recent.shard("b", 1_004)), (Some(3), None));
+        // Not longer for those who followed; and not where the clock went back.
+        assert_eq!((recent.shard("a", 1_005), recent.shard("a", 4)), (None, None));
+        recent.took("a", 4, 1_005);
+        assert_eq!(recent.shard("a", 1_005), Some(4));
+        recent.full("a");
+        assert_eq!(recent.shard("a", 1_005), None);
+    }
+
+    #[test]
+    fn no_more_performances_are_remembered_than_there_is_room_for() {
+        let mut recent = Recent::default();
+        for n in 0..=RECENT_MAX {
+            recent.took(&n.to_string(), 1, 0);
+        }
+        assert_eq!((recent.shard("0", 0), recent.shard(&RECENT_MAX.to_string(), 0)), (Some(1), None));
+        recent.took("late", 2, RECENT_MS);
+        assert_eq!((recent.shard("late", RECENT_MS), recent.0.len()), (Some(2), 1));
+    }
 
     #[test]
     fn readers_that_find_no_room_open_shards_until_all_have_one() {
