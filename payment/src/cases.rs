@@ -167,16 +167,15 @@ pub async fn find(db: &Db, number: i64) -> Result<Option<(CaseKind, Uuid)>, sqlx
     Ok(Some((CaseKind::try_from(kind).unwrap_or_default(), store::uuid(&row, "order_id")?)))
 }
 
-/// Which cases say that a person has to look at the payment: a condition with one value, [`CaseKind::Command`].
-pub const WAITING: &str = "closed_at_ms = 0 AND kind <> ?";
+/// Which cases say that a person has to look at the payment, as a condition.
+pub fn waiting() -> String {
+    format!("closed_at_ms = 0 AND kind <> {}", CaseKind::Command as i32)
+}
 
 /// True when a person has to look at the payment.
 pub async fn has_open(db: &Db, order: Uuid) -> Result<bool, sqlx::Error> {
-    let row = sqlx::query(AssertSqlSafe(format!("SELECT case_no FROM cases WHERE {WAITING} AND order_id = ? LIMIT 1")))
-        .bind(i64::from(CaseKind::Command as i32))
-        .bind(order.as_bytes().to_vec())
-        .fetch_optional(db.pool())
-        .await?;
+    let text = format!("SELECT case_no FROM cases WHERE {} AND order_id = ? LIMIT 1", waiting());
+    let row = sqlx::query(AssertSqlSafe(text)).bind(order.as_bytes().to_vec()).fetch_optional(db.pool()).await?;
     Ok(row.is_some())
 }
 

@@ -9,7 +9,7 @@ use std::pin::Pin;
 
 use futures_util::future::{BoxFuture, FutureExt as _, MaybeDone, maybe_done};
 use futures_util::poll;
-use nugul_proto::payment::v1::{CaseKind, Payment};
+use nugul_proto::payment::v1::Payment;
 use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
@@ -228,7 +228,7 @@ async fn read(db: &Db, filter: &Filter, limit: i64) -> Result<Read, sqlx::Error>
     );
     let open = array_of(
         "CONCAT('\"', HEX(order_id), '\"')",
-        &format!("SELECT order_id FROM cases WHERE {} LIMIT ?", cases::WAITING),
+        &format!("SELECT order_id FROM cases WHERE {} LIMIT ?", cases::waiting()),
     );
     // Both are of the rows that the filter leaves: its values stand twice.
     let mut query = sqlx::query(AssertSqlSafe(format!("SELECT ({rows}), ({end}), ({open})")));
@@ -247,8 +247,7 @@ async fn read(db: &Db, filter: &Filter, limit: i64) -> Result<Read, sqlx::Error>
         }
         query = query.bind(bound);
     }
-    query = query.bind(i64::from(CaseKind::Command as i32)).bind(MAX_CASES);
-    let row = query.fetch_one(db.pool()).await?;
+    let row = query.bind(MAX_CASES).fetch_one(db.pool()).await?;
     Ok(Read { rows: row.try_get(0)?, end: row.try_get(1)?, open: row.try_get(2)? })
 }
 

@@ -58,7 +58,7 @@ impl World {
 
     /// A platform for one test whose services have these settings.
     pub fn own_with(name: &str, settings: &[(&str, &str)]) -> Self {
-        Self::start(name, options(settings))
+        Self::own_with_edge(name, settings, &[])
     }
 
     /// The same, whose edge has settings, too.

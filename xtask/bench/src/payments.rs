@@ -36,7 +36,7 @@ use nugul_payment::{
     toss::{Cancelled, Confirmed, Found, PaymentGateway, RefundAsk, SettlementRow},
 };
 use nugul_proto::payment::v1::{
-    CaseKind, ListPaymentsRequest, Payment, payment_service_client::PaymentServiceClient,
+    ListPaymentsRequest, Payment, payment_service_client::PaymentServiceClient,
     payment_service_server::PaymentServiceServer,
 };
 use serde::{Deserialize, Serialize};
@@ -304,8 +304,8 @@ async fn read_rows(db: &Db, cursor: &str) -> Page {
     let (time, order): (i64, Uuid) = (time.parse().expect("a time"), order.parse().expect("an id"));
     let rows = sqlx::query(ROWS_OF_A_PAGE).bind(time).bind(time).bind(order.as_bytes().to_vec()).bind(PAGE);
     let rows = rows.fetch_all(db.pool()).await.expect("rows");
-    let open = sqlx::AssertSqlSafe(format!("SELECT order_id FROM cases WHERE {}", cases::WAITING));
-    let open = sqlx::query(open).bind(i64::from(CaseKind::Command as i32)).fetch_all(db.pool()).await.expect("cases");
+    let open = sqlx::AssertSqlSafe(format!("SELECT order_id FROM cases WHERE {}", cases::waiting()));
+    let open = sqlx::query(open).fetch_all(db.pool()).await.expect("cases");
     let open: HashSet<Uuid> = open.iter().map(|row| id_of(row, "order_id")).collect();
     let item = |row: &AnyRow| {
         let order = id_of(row, "order_id");
