@@ -13,7 +13,9 @@ use futures_util::{
     future::{Either, select},
 };
 use nugul_edge_core::{
-    App, handle,
+    App,
+    fanout::rooms::Rooms,
+    handle,
     host::{FETCH_TIMEOUT_MS, Host, HostError, Outgoing, Task},
     http::{self, Body, ByteStream},
 };
@@ -87,7 +89,7 @@ impl Host for Worker {
         Ok(http::Response { status: response.status_code(), headers: response.headers().entries().collect(), body })
     }
 
-    async fn seat_stream(&self, performance: &str, upstream: Outgoing) -> Result<http::Response, HostError> {
+    async fn seat_stream(&self, _: &Rooms, performance: &str, upstream: Outgoing) -> Result<http::Response, HostError> {
         let mut chance = [0; 4];
         self.random(&mut chance);
         let stream = rooms::join(&self.env, performance, &upstream, u32::from_le_bytes(chance), self.now_ms()).await?;

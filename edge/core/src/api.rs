@@ -224,7 +224,7 @@ async fn stream<H: Host>(ctx: &Ctx<'_, H>, request: &Request, id: &str, opened: 
         Ok(upstream) => upstream,
         Err(code) => return ctx.refuse(code),
     };
-    match ctx.host.seat_stream(id, upstream).await {
+    match ctx.host.seat_stream(&ctx.app.rooms, id, upstream).await {
         Ok(answer) => {
             let mut answer = chosen(answer);
             answer.headers.retain(|(name, _)| name != "cache-control");

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use crate::{
-    api::Audiences, catalogue::Catalogue, rankings::Gathered, session::Keys, session::Refreshes, upstream::Cache,
+    api::Audiences, catalogue::Catalogue, fanout::rooms::Rooms, rankings::Gathered, session::Keys, session::Refreshes,
+    upstream::Cache,
 };
 
 /// The memory of an instance. No borrow of it is held across an await.
@@ -15,6 +16,7 @@ pub struct App {
     pub(crate) cache: Cache,
     pub(crate) audiences: Audiences,
     pub(crate) gathered: Gathered,
+    pub(crate) rooms: Rooms,
 }
 
 thread_local! {

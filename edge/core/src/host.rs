@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin};
 
 use crate::{
-    fanout::CLIENT_ADDRESS,
+    fanout::rooms::Rooms,
     http::{Method, Request, Response},
 };
 
@@ -60,17 +60,14 @@ pub trait Host: Clone + 'static {
     /// Asks a coordinator; resolves once the head of the answer is there. Redirects are not followed.
     fn fetch(&self, request: Outgoing) -> impl Future<Output = Result<Response, HostError>>;
 
-    /// Joins the seat stream of a performance. `upstream` is the coordinator's stream, which a platform without shared
-    /// rooms relays as it is.
+    /// Joins the seat stream of a performance. `upstream` is the coordinator's stream; `rooms` are those of this instance,
+    /// for a platform that has no better place for them.
     fn seat_stream(
         &self,
+        rooms: &Rooms,
         performance: &str,
-        mut upstream: Outgoing,
-    ) -> impl Future<Output = Result<Response, HostError>> {
-        let _ = performance;
-        upstream.headers.retain(|(name, _)| name != CLIENT_ADDRESS);
-        self.fetch(upstream)
-    }
+        upstream: Outgoing,
+    ) -> impl Future<Output = Result<Response, HostError>>;
 
     /// The network address that the request came from, where the platform tells it and nobody else can.
     fn client_address(&self, request: &Request) -> Option<String> {

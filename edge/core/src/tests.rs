@@ -21,7 +21,10 @@ use serde_json::{Value, json};
 
 use crate::{
     App,
-    fanout::{self, Joined, Shared},
+    fanout::{
+        self, Joined, Shared,
+        rooms::{ROOMS_MAX, Rooms},
+    },
     handle,
     host::{Host, HostError, Outgoing, Task},
     http::{Body, Method, Request, Response, header},
@@ -52,6 +55,12 @@ impl Host for Fake {
         }
         let answers = self.answers.borrow().clone();
         Ok(answers.iter().rev().find_map(|a| a(&request)).unwrap_or_else(|| problem(Code::NotFound)))
+    }
+
+    async fn seat_stream(&self, rooms: &Rooms, performance: &str, upstream: Outgoing) -> Result<Response, HostError> {
+        let (reader, _) = rooms.join(self, performance, upstream)?;
+        let body = Body::Stream(Box::pin(reader.map(|bytes| bytes.to_vec())));
+        Ok(Response { status: 200, headers: Vec::new(), body })
     }
 
     fn spawn(&self, task: Task) {
@@ -1014,6 +1023,50 @@ fn one_upstream_serves_many_resumes_and_ends_with_the_last() {
     );
     drop(one);
     futures_executor(task);
+}
+
+#[test]
+fn readers_who_meet_in_an_instance_share_an_upstream_until_the_last_has_left() {
+    let fake = Fake::new();
+    let pieces = Rc::new(RefCell::new(VecDeque::from([
+        SeatSnapshot::pack(5, &[SeatState::Available; 8]).frame(),
+        SeatChanges { from: 5, to: 6, changes: vec![vec![(0, 1)]] }.frame(),
+    ])));
+    fake.on("GET", "/stream", move |_| {
+        let piece = pieces.borrow_mut().pop_front().unwrap_or_default().into_bytes();
+        let body = Body::Stream(futures_util::stream::iter([piece]).boxed_local());
+        Response { status: 200, headers: Vec::new(), body }
+    });
+    let rooms = Rooms::default();
+    let upstream =
+        Outgoing { method: Method::Get, url: "http://seven/stream".into(), headers: Vec::new(), body: Vec::new() };
+    let join = |performance: &str| rooms.join(&fake, performance, upstream.clone());
+    let (mut one, room) = join("one").unwrap();
+    let (two, same) = join("one").unwrap();
+    assert!(Rc::ptr_eq(&room, &same));
+    let mut follower = fake.tasks.borrow_mut().pop().unwrap();
+    assert!(fake.tasks.borrow().is_empty(), "one follower");
+    while !all(&mut one).contains("\"to\":6") {
+        assert_eq!(follower.as_mut().now_or_never(), None);
+    }
+
+    // What is put beside the follower is run where it runs.
+    let written = Rc::new(RefCell::new(String::new()));
+    let (reader, to) = (RefCell::new(two), Rc::clone(&written));
+    room.borrow_mut().run_beside(Box::pin(async move { to.borrow_mut().push_str(&all(&mut reader.borrow_mut())) }));
+    assert!(fake.tasks.borrow().is_empty());
+    assert_eq!(follower.as_mut().now_or_never(), None);
+    futures_executor(fake.tasks.borrow_mut().pop().unwrap());
+    assert!(written.borrow().contains("\"to\":6"));
+
+    // A room that is followed stays as it is, however many others there are; one that is not makes room.
+    let mut others: Vec<_> = (1..ROOMS_MAX).map(|n| join(&n.to_string()).unwrap()).collect();
+    assert!(matches!(join("one too many"), Err(HostError::Failed(_))));
+    assert!(Rc::ptr_eq(&join("one").unwrap().1, &room));
+    let (reader, _) = others.pop().unwrap();
+    drop(reader);
+    futures_executor(fake.tasks.borrow_mut().pop().unwrap());
+    join("one more").unwrap();
 }
 
 fn joined(fake: &Fake, shared: &Rc<RefCell<Shared>>, last: Option<&str>) -> fanout::Reader {

@@ -1,30 +1,40 @@
 //! The edge as a WASI 0.3 component, for Spin and for wasmtime: WASI's http, clocks, random and environment for the core.
 //!
-//! Seat streams are relayed one by one with their `Last-Event-ID`: each watcher has an upstream of its own. One upstream
-//! for all watchers of an instance is not here yet: its task would belong to the request that began it and end with it.
+//! The readers of a performance who meet in an instance share one upstream. What follows it runs in the request that opened the
+//! room, which lasts as long, after its own reader has left, too. One request cannot wake another (wit-bindgen's feature for it
+//! traps on wasmtime 48), so a reader's own request writes what there is, and the follower's writes what comes.
 
 use std::{
+    cell::RefCell,
     convert::Infallible,
     net::SocketAddr,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
 use futures_util::{
-    StreamExt,
+    FutureExt, StreamExt,
     future::{Either, select},
 };
 use http_body::Frame;
 use nugul_edge_core::{
-    App, handle,
+    App,
+    fanout::{Reader, Shared, rooms::Rooms},
+    handle,
     host::{FETCH_TIMEOUT_MS, Host, HostError, Outgoing, Task},
     http::{self, Body, ByteStream},
 };
 use spin_sdk::{
     http::{HeaderMap, IntoResponse, Request, Response, StatusCode, body::IncomingBodyExt, send},
-    http_service, time, wasip3,
+    http_service, time,
+    wasip3::{
+        self,
+        http::types::{ErrorCode, Response as WasiResponse},
+        http_compat::{BodyWriter, http_into_wasi_response},
+    },
 };
 
 /// Answers a request.
@@ -56,6 +66,17 @@ impl Host for Wasi {
                 .filter_map(|piece| std::future::ready(piece.ok().map(|piece: Bytes| piece.to_vec()))),
         );
         Ok(http::Response { status: head.status.as_u16(), headers: pairs(&head.headers), body: Body::Stream(pieces) })
+    }
+
+    async fn seat_stream(
+        &self,
+        rooms: &Rooms,
+        performance: &str,
+        upstream: Outgoing,
+    ) -> Result<http::Response, HostError> {
+        let joined = rooms.join(self, performance, upstream)?;
+        let headers = vec![("content-type".to_owned(), "text/event-stream".to_owned())];
+        Ok(http::Response { status: 200, headers, body: Body::Native(Box::new(joined)) })
     }
 
     fn client_address(&self, request: &http::Request) -> Option<String> {
@@ -135,12 +156,56 @@ fn incoming(request: Request) -> http::Request {
     }
 }
 
-fn answer(response: http::Response) -> Result<Response<Out>, spin_sdk::http::Error> {
+fn answer(response: http::Response) -> Result<WasiResponse, ErrorCode> {
     let mut builder = Response::<()>::builder().status(StatusCode::from_u16(response.status).unwrap_or_default());
     for (name, value) in response.headers {
         builder = builder.header(name, value);
     }
-    Ok(builder.body(Out(response.body))?)
+    let (head, ()) = builder.body(()).map_err(|e| refused(&e))?.into_parts();
+    match response.body {
+        Body::Native(joined) => {
+            let joined = joined.downcast::<(Reader, Rc<RefCell<Shared>>)>();
+            let (reader, room) = *joined.map_err(|_| refused(&"a body of another platform"))?;
+            let headers = head.headers.try_into().map_err(|e| refused(&e))?;
+            let (writer, body, result) = BodyWriter::new();
+            let (answer, _) = WasiResponse::new(headers, Some(body), result);
+            wasip3::spawn(write_what_there_is(reader, room, writer));
+            Ok(answer)
+        }
+        body => http_into_wasi_response(Response::from_parts(head, Out(body))),
+    }
+}
+
+fn refused(error: &dyn std::fmt::Display) -> ErrorCode {
+    ErrorCode::InternalError(Some(error.to_string()))
+}
+
+/// Writes what a reader finds, and leaves the rest to the request in which its room is followed.
+async fn write_what_there_is(mut reader: Reader, room: Rc<RefCell<Shared>>, mut writer: BodyWriter) {
+    while let Some(piece) = reader.next().now_or_never() {
+        let Some(piece) = piece else { return end(writer).await };
+        if !writer.stream_writer.write_all(piece.to_vec()).await.is_empty() {
+            return;
+        }
+    }
+    room.borrow_mut().run_beside(Box::pin(write_what_comes(reader, writer)));
+}
+
+async fn write_what_comes(mut reader: Reader, mut writer: BodyWriter) {
+    while let Some(piece) = reader.next().await {
+        // What is left is what nobody takes any more.
+        if !writer.stream_writer.write_all(piece.to_vec()).await.is_empty() {
+            return;
+        }
+    }
+    end(writer).await;
+}
+
+/// Ends a body as one that is whole.
+async fn end(writer: BodyWriter) {
+    drop(writer.stream_writer);
+    // Nobody waits for it where the client has left.
+    let _ = writer.result_writer.write(Ok(None)).await;
 }
 
 /// A body on its way out.

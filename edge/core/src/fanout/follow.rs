@@ -18,7 +18,7 @@ use super::{
     room::{Pushed, Room},
 };
 use crate::{
-    host::{Host, HostError, Outgoing},
+    host::{Host, HostError, Outgoing, Task},
     http::{Body, ByteStream, Response, header},
 };
 
@@ -45,12 +45,25 @@ pub struct Shared {
     followed: bool,
     /// As the newest reader has it: what it shows to be let in may end.
     upstream: Option<Outgoing>,
+    /// What the follower is to run beside itself.
+    beside: Vec<Task>,
 }
 
 impl Shared {
     /// How many listen.
     pub fn readers(&self) -> usize {
         self.readers.count()
+    }
+
+    /// Runs a task where the follower runs, from the next frame on: for a platform whose requests cannot wake each other, and a
+    /// reader that has all there is so far. There are no more of them than readers.
+    pub fn run_beside(&mut self, task: Task) {
+        self.beside.push(task);
+    }
+
+    /// Whether it is kept up to date: until its last reader has left.
+    pub(super) fn is_followed(&self) -> bool {
+        self.followed
     }
 
     fn send(&mut self, pushed: Pushed) -> bool {
@@ -116,6 +129,7 @@ fn pause_ms(failures: u32) -> u64 {
 async fn follow<H: Host>(host: H, shared: Rc<RefCell<Shared>>) {
     let mut failures = 0u32;
     loop {
+        run_beside(&host, &shared).await;
         if deserted(&shared) {
             return;
         }
@@ -145,6 +159,19 @@ async fn follow<H: Host>(host: H, shared: Rc<RefCell<Shared>>) {
     }
 }
 
+/// Runs what was put beside the follower since.
+async fn run_beside<H: Host>(host: &H, shared: &RefCell<Shared>) {
+    let tasks = std::mem::take(&mut shared.borrow_mut().beside);
+    if tasks.is_empty() {
+        return;
+    }
+    for task in tasks {
+        host.spawn(task);
+    }
+    // A WASI component looks at a new task when something has happened to its request, not before.
+    host.sleep(0).await;
+}
+
 /// Asks upstream; says that it is lost where it does not answer soon.
 async fn ask<H: Host>(host: &H, shared: &RefCell<Shared>, request: Outgoing) -> Result<Response, HostError> {
     let answer = Box::pin(host.fetch(request));
@@ -152,6 +179,7 @@ async fn ask<H: Host>(host: &H, shared: &RefCell<Shared>, request: Outgoing) -> 
         Either::Left((answer, _)) => answer,
         Either::Right(((), answer)) => {
             lost(shared);
+            run_beside(host, shared).await;
             answer.await
         }
     }
@@ -211,6 +239,7 @@ async fn relay<H: Host>(host: &H, shared: &RefCell<Shared>, mut stream: ByteStre
                 }
             }
         }
+        run_beside(host, shared).await;
         if deserted(shared) {
             return Ended::Alone;
         }

@@ -7,11 +7,13 @@
 //! | [`readers`] | those who listen, each behind a bounded queue |
 //! | `follow` | keeps a room up to date from its one upstream, while someone listens |
 //! | [`shards`] | how the readers of a performance are spread over several rooms |
+//! | [`rooms`] | the rooms of one instance, where a platform has no place of their own for them |
 
 mod follow;
 mod parser;
 pub mod readers;
 pub mod room;
+pub mod rooms;
 pub mod shards;
 
 pub use follow::{CLIENT_ADDRESS, Joined, Shared, join};
