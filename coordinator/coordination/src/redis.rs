@@ -34,6 +34,7 @@ use std::{
     time::Duration,
 };
 
+use nugul_batch::{Batch, NotDone};
 use nugul_domain::{
     EventId, HoldId, OrderId, PerformanceId, SeatIndex, SeatState, Timestamp, UserId,
     seat_book::{
@@ -58,6 +59,15 @@ pub use connection::url_error;
 const HISTORY_FOR_MS: i64 = 10;
 /// Holds one function frees; more wait for the next one. Some milliseconds of Redis' time.
 const SWEEP_MAX: usize = 1_000;
+/// Holds of one performance that one function makes: those that came while the one before was under way. A millisecond or two of
+/// Redis' time; each costs it little more than half of what it costs alone.
+const HOLDS_AT_ONCE: usize = 32;
+/// Holds of one performance that wait for such a function; one more is refused. More than its requests that are let in.
+const HOLDS_WAITING_MAX: usize = 4_096;
+/// Times a hold is asked for whose function's caller left in the middle of it.
+const ABANDONED_MAX: u32 = 4;
+/// Arguments of one hold.
+const HOLD_ARGUMENTS: usize = 6;
 /// Seats this near each other are read in one call.
 const SPAN_MAX: usize = 1_024;
 /// Arguments a function passes to one call; Lua's stack takes some thousands.
@@ -89,11 +99,14 @@ pub struct RedisSeats {
 }
 
 /// A performance this process looks after.
-#[derive(Clone, Copy)]
 struct Known {
     due: Instant,
     asked: Instant,
+    holding: Arc<Holding>,
 }
+
+/// Holds of one performance that wait for the next function.
+type Holding = Batch<HoldRequest, Result<Result<Hold, HoldRefusal>, Error>>;
 
 /// The functions on seats.
 fn library() -> Library {
@@ -102,7 +115,7 @@ fn library() -> Library {
         "local HISTORY_MAX, IDEMPOTENCY_TTL_MS = '{HISTORY_MAX}', '{IDEMPOTENCY_TTL_MS}'\n\
          local SWEEP_MAX, SPAN_MAX, ARGUMENTS_MAX = {SWEEP_MAX}, {SPAN_MAX}, {ARGUMENTS_MAX}\n\
          local VERSIONS_PER_MS, LOST_MAX, HISTORY_FOR_MS = {VERSIONS_PER_MS}, {LOST_MAX}, {HISTORY_FOR_MS}\n\
-         local NEVER = {EXACT_MAX}\n",
+         local NEVER, HOLD_ARGUMENTS = {EXACT_MAX}, {HOLD_ARGUMENTS}\n",
     );
     let reads = |name, body| Function { name, body, writes: false };
     let writes = |name, body| Function { name, body, writes: true };
@@ -212,38 +225,78 @@ impl RedisSeats {
         request: HoldRequest,
         is_doubtful: bool,
     ) -> Result<Result<Hold, HoldRefusal>, Error> {
-        let mut call = self.call("hold", performance);
-        call.key(answer_key(performance, request.user, &request.key))
-            .arg(request.id.to_string())
-            .arg(request.user.to_string())
-            .arg(&request.digest)
-            .arg(request.ttl_ms)
-            .arg(request.limit)
-            .arg(commas(&request.seats));
         // The pointer is in another slot, so not in the function; both are sent at once, so a hold is one round trip. Where it is
         // doubtful, the pointer would most likely have to be taken back.
-        let ttl = pointer_ttl(request.ttl_ms);
-        let point = async { if is_doubtful { Ok(()) } else { self.point(request.id, performance, ttl).await } };
-        let (answer, pointed) = tokio::join!(self.run(&call), point);
-        let answer = answer?;
-        let hold = match texts(&answer).as_slice() {
-            ["ok", text] => hold(text)?,
-            other => {
-                let refusal = refused(other).ok_or_else(|| nonsense(&answer))??;
+        let (id, ttl) = (request.id, pointer_ttl(request.ttl_ms));
+        let hold_ttl = Duration::from_millis(u64::try_from(request.ttl_ms).unwrap_or_default());
+        let point = async { if is_doubtful { Ok(()) } else { self.point(id, performance, ttl).await } };
+        let (answer, pointed) = tokio::join!(self.hold_together(performance, request), point);
+        let hold = match answer? {
+            Ok(hold) => hold,
+            Err(refusal) => {
                 if !is_doubtful {
                     // Waited for, because the id may be asked with again. Should it be lost, the pointer ends by itself.
-                    let _ = self.point(request.id, performance, AT_ONCE_MS).await;
+                    let _ = self.point(id, performance, AT_ONCE_MS).await;
                 }
                 return Ok(Err(refusal));
             }
         };
         pointed?;
-        if is_doubtful || hold.id != request.id {
+        if is_doubtful || hold.id != id {
             // Not written yet; or this is the answer the key got before, and its pointer may have been lost.
             self.point(hold.id, performance, ttl).await?;
         }
-        self.look_after(performance, Duration::from_millis(u64::try_from(request.ttl_ms).unwrap_or_default()));
+        self.look_after(performance, hold_ttl);
         Ok(Ok(hold))
+    }
+
+    /// Makes a hold, with those of this performance that wait meanwhile in one function.
+    async fn hold_together(
+        &self,
+        performance: PerformanceId,
+        request: HoldRequest,
+    ) -> Result<Result<Hold, HoldRefusal>, Error> {
+        let holding = self.look_after(performance, RECHECK);
+        let work = async |some: Vec<HoldRequest>| {
+            let made = self.hold_all(performance, &some).await;
+            made.unwrap_or_else(|e| vec![Err(e); some.len()])
+        };
+        for _ in 1..ABANDONED_MAX {
+            match holding.join(request.clone(), &work).await {
+                // Asked again, because its key gets the same answer should it have been made.
+                Err(NotDone::Abandoned) => {}
+                done => return done.map_err(not_done)?,
+            }
+        }
+        holding.join(request, &work).await.map_err(not_done)?
+    }
+
+    /// Makes holds in one function; a result for each, in their order.
+    async fn hold_all(
+        &self,
+        performance: PerformanceId,
+        requests: &[HoldRequest],
+    ) -> Result<Vec<Result<Result<Hold, HoldRefusal>, Error>>, Error> {
+        let mut call = self.keyed("hold", performance);
+        for request in requests {
+            call.key(answer_key(performance, request.user, &request.key))
+                .arg(request.id.to_string())
+                .arg(request.user.to_string())
+                .arg(&request.digest)
+                .arg(request.ttl_ms)
+                .arg(request.limit)
+                .arg(commas(&request.seats));
+        }
+        let answer = self.run(&call).await?;
+        let (pairs, rest) = answer.as_chunks::<2>();
+        if pairs.len() != requests.len() || !rest.is_empty() {
+            return Err(nonsense(&answer));
+        }
+        let held = |pair: &[String; 2]| match pair {
+            [ok, text] if ok == "ok" => hold(text).map(Ok),
+            [refusal, seats] => refused(&[refusal, seats]).ok_or_else(|| nonsense(&answer))?.map(Err),
+        };
+        Ok(pairs.iter().map(held).collect())
     }
 
     pub(crate) async fn swap(
@@ -613,12 +666,14 @@ impl RedisSeats {
 
     /// Expires this performance's holds from now on: at once where this process did not do so before, for then it does
     /// not know when the next ends; else no later than when `soonest` has passed.
-    fn look_after(&self, performance: PerformanceId, soonest: Duration) {
+    fn look_after(&self, performance: PerformanceId, soonest: Duration) -> Arc<Holding> {
         let now = Instant::now();
         let mut known = self.known();
-        let entry = known.entry(performance).or_insert(Known { due: now, asked: now });
+        let holding = || Arc::new(Batch::new(HOLDS_AT_ONCE, HOLDS_WAITING_MAX));
+        let entry = known.entry(performance).or_insert_with(|| Known { due: now, asked: now, holding: holding() });
         entry.asked = now;
         entry.due = entry.due.min(now + soonest);
+        Arc::clone(&entry.holding)
     }
 }
 
@@ -630,6 +685,13 @@ fn keys_of(performance: PerformanceId) -> [String; 6] {
 
 fn unavailable(why: impl Display) -> Error {
     Error::Unavailable(why.to_string())
+}
+
+fn not_done(why: NotDone) -> Error {
+    unavailable(match why {
+        NotDone::TooMany => "too many holds wait",
+        NotDone::Abandoned => "whoever made the holds of all has left",
+    })
 }
 
 fn base(performance: PerformanceId) -> String {

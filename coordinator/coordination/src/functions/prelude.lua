@@ -49,18 +49,18 @@ local function begin(keys)
   counts, recounted, dirty, time = {}, {}, false, nil
 end
 
--- `user` is the buyer whose count will be needed, if one's will.
-local function open(keys, user)
+-- With the buyers whose counts will be needed.
+local function open(keys, ...)
   begin(keys)
-  local head = call('HMGET', META, 'history', 'version', 'fence', 'soonest', user or '')
+  local head = call('HMGET', META, 'history', 'version', 'fence', 'soonest', ...)
   -- A book of another history may lack what was done last there.
   if head[1] ~= history_now() then
     return false
   end
   version, fence, soonest = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
   kept_fence, kept_soonest = fence, soonest
-  if user then
-    counts[user] = tonumber(head[5] or 0)
+  for i = 1, select('#', ...) do
+    counts[select(i, ...)] = tonumber(head[4 + i] or 0)
   end
   return true
 end
@@ -233,11 +233,15 @@ local function unordered(id, user, now)
   return h
 end
 
-local function ends_at(h)
-  call('ZADD', ENDS, int(h.ends), h.id)
+local function due(h)
   if h.ends < soonest then
     soonest, dirty = h.ends, true
   end
+end
+
+local function ends_at(h)
+  call('ZADD', ENDS, int(h.ends), h.id)
+  due(h)
 end
 
 -- Frees what ended by `now`, in the order it ended, at most SWEEP_MAX holds at a time: the rest is no longer live, and
@@ -262,8 +266,7 @@ local function sweep(now)
 end
 
 -- The answer a key got before: kept as the request's digest, a line break, the hold.
-local function recall(key, digest)
-  local known = call('GET', key)
+local function recalled(known, digest)
   if not known then
     return nil
   end
@@ -271,9 +274,15 @@ local function recall(key, digest)
   return before == digest and {'ok', hold} or {'key reused'}
 end
 
+local function recall(key, digest)
+  return recalled(call('GET', key), digest)
+end
+
+-- The answer, and what is kept of it.
 local function remember(key, digest, hold)
-  call('SET', key, digest .. '\n' .. hold, 'PX', IDEMPOTENCY_TTL_MS)
-  return {'ok', hold}
+  local kept = digest .. '\n' .. hold
+  call('SET', key, kept, 'PX', IDEMPOTENCY_TTL_MS)
+  return {'ok', hold}, kept
 end
 
 -- Why the seats cannot be taken, if they cannot. Seats as requests name them: ascending.
@@ -303,21 +312,15 @@ local function conflict(seats)
   return taken[1] and {'taken', concat(taken, ',')} or nil
 end
 
--- How a change begins that is remembered for an idempotency key: the answer where there is one already, else nil.
-local function replay(keys, user, digest)
+-- How a change of a hold begins that is remembered for an idempotency key: the live hold of `user`, or nil and the answer.
+local function opened(keys, id, user, digest)
   if not open(keys, user) then
-    return NOT_LOADED
+    return nil, NOT_LOADED
   end
   sweep(clock())
   local known = recall(keys[7], digest)
-  return known and finish(known)
-end
-
--- The same for a change of a hold: the live hold of `user`, or nil and the answer.
-local function opened(keys, id, user, digest)
-  local answer = replay(keys, user, digest)
-  if answer then
-    return nil, answer
+  if known then
+    return nil, finish(known)
   end
   local h, gone = unordered(id, user, clock())
   if not h then

@@ -92,9 +92,9 @@ pub(crate) fn gone(answer: &[&str]) -> Option<Result<HoldGone, Error>> {
 pub(crate) fn refused(answer: &[&str]) -> Option<Result<HoldRefusal, Error>> {
     match answer {
         ["taken", seats] => Some(indexes(seats).map(HoldRefusal::Taken)),
-        ["over limit"] => Some(Ok(HoldRefusal::OverLimit)),
-        ["key reused"] => Some(Ok(HoldRefusal::KeyReused)),
-        ["no such seat"] => Some(Ok(HoldRefusal::NoSuchSeat)),
+        ["over limit", ..] => Some(Ok(HoldRefusal::OverLimit)),
+        ["key reused", ..] => Some(Ok(HoldRefusal::KeyReused)),
+        ["no such seat", ..] => Some(Ok(HoldRefusal::NoSuchSeat)),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ mod rankings;
 mod server;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -196,6 +196,8 @@ everywhere! {
     many_holds_end_at_once,
     a_reader_waits_for_the_next_change,
     a_crowd_gets_each_seat_once,
+    holds_asked_for_at_once_are_what_they_are_one_after_the_other,
+    who_leaves_takes_nobody_elses_hold_along,
     a_release_asked_for_again_leaves_the_next_holder_alone,
     what_a_buyer_holds_in_an_event_is_counted_until_it_ends,
     a_book_that_was_let_go_is_loaded_again,
@@ -667,6 +669,95 @@ async fn a_reader_waits_for_the_next_change(seats: Seats) {
 }
 
 /// 200 buyers after 50 seats, two at once and then one: each seat goes to one hold, and the stream tells the same.
+async fn holds_asked_for_at_once_are_what_they_are_one_after_the_other(seats: Seats) {
+    const ROUNDS: u32 = 20;
+    for round in 0..ROUNDS {
+        let (p, base) = opened(&seats, round + 1, 12).await;
+        let n = round * 100;
+        let same = |id, digest: &str| HoldRequest { key: "same".into(), digest: digest.into(), ..ask(id, 1, &[0, 1]) };
+        let requests = [
+            same(n + 1, "one"),
+            // Another buyer's key by the same name.
+            HoldRequest { key: "same".into(), ..ask(n + 2, 2, &[2, 3]) },
+            same(n + 3, "one"),
+            same(n + 4, "another"),
+            // Four seats are the limit: two of these three.
+            ask(n + 5, 3, &[4, 5]),
+            ask(n + 6, 3, &[6, 7]),
+            ask(n + 7, 3, &[8, 9]),
+            ask(n + 8, 4, &[10, 12]),
+            // In conflict with each other, and nothing else.
+            ask(n + 9, 5, &[10, 11]),
+            ask(n + 10, 6, &[11]),
+        ];
+        let mut asked = JoinSet::new();
+        for (i, request) in requests.into_iter().enumerate() {
+            let seats = seats.clone();
+            asked.spawn(async move { (i, seats.hold(p, request).await.unwrap()) });
+        }
+        let mut answers = asked.join_all().await;
+        answers.sort_by_key(|(i, _)| *i);
+        let answers: Vec<_> = answers.into_iter().map(|(_, answer)| answer).collect();
+        let held = |some: &[usize]| some.iter().filter_map(|&i| answers[i].clone().ok()).collect::<Vec<Hold>>();
+        let refused = |some: &[usize]| some.iter().filter_map(|&i| answers[i].clone().err()).collect::<Vec<_>>();
+        match held(&[0, 2]).as_slice() {
+            [one, again] => assert_eq!((one, &answers[3]), (again, &Err(HoldRefusal::KeyReused))),
+            [] => assert!(answers[3].is_ok() && refused(&[0, 2]) == vec![HoldRefusal::KeyReused; 2]),
+            other => panic!("one request, two answers: {other:?}"),
+        }
+        assert_eq!((held(&[4, 5, 6]).len(), refused(&[4, 5, 6])), (2, vec![HoldRefusal::OverLimit]));
+        assert_eq!((answers[1].is_ok(), &answers[7]), (true, &Err(HoldRefusal::NoSuchSeat)));
+        assert_eq!((held(&[8, 9]).len(), refused(&[8, 9])), (1, vec![HoldRefusal::Taken(vec![11])]));
+        let made: BTreeMap<i64, Hold> = answers.iter().flatten().map(|hold| (hold.fence, hold.clone())).collect();
+        let told: Vec<Vec<SeatIndex>> = seats
+            .changes_after(p, base)
+            .await
+            .unwrap()
+            .unwrap()
+            .iter()
+            .map(|c| c.seats.iter().map(|s| s.0).collect())
+            .collect();
+        assert_eq!(told, made.values().map(|hold| hold.seats.clone()).collect::<Vec<_>>());
+        for hold in made.into_values() {
+            assert_eq!(seats.find_hold(hold.id).await, Ok(Some((p, hold))));
+        }
+    }
+}
+
+async fn who_leaves_takes_nobody_elses_hold_along(seats: Seats) {
+    const ROUNDS: u32 = 20;
+    const BUYERS: u32 = 40;
+    for round in 0..ROUNDS {
+        let (p, _) = opened(&seats, round + 1, 2 * BUYERS).await;
+        let asked: Vec<_> = (0..BUYERS)
+            .map(|n| {
+                let seats = seats.clone();
+                let request = ask(round * BUYERS + n, n, &[2 * n, 2 * n + 1]);
+                tokio::spawn(async move { seats.hold(p, request).await })
+            })
+            .collect();
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        let (leave, stay): (Vec<_>, Vec<_>) = (0..BUYERS).zip(asked).partition(|(n, _)| (n + round) % 3 == 0);
+        for (_, one) in &leave {
+            one.abort();
+        }
+        for (n, one) in stay {
+            let hold = one.await.unwrap().unwrap().unwrap();
+            assert_eq!(hold.seats, [2 * n, 2 * n + 1]);
+        }
+        for (_, one) in leave {
+            // Made or not, but never by halves.
+            let _ = one.await;
+        }
+        let audit = seats.audit(p).await.unwrap();
+        let held: BTreeSet<SeatIndex> = audit.holds.iter().flat_map(|hold| hold.seats.clone()).collect();
+        let is_held = |seat: &SeatIndex| audit.seats[*seat as usize] == SeatState::Held;
+        assert!((0..2 * BUYERS).all(|seat| held.contains(&seat) == is_held(&seat)));
+    }
+}
+
 async fn a_crowd_gets_each_seat_once(seats: Seats) {
     const BUYERS: u32 = 200;
     const SEATS: u32 = 50;
