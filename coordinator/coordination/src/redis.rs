@@ -46,7 +46,7 @@ use nugul_domain::{
 use redis::Cmd;
 use tokio::{task::JoinSet, time::Instant};
 
-use self::connection::{Call, Connection, Function, Library};
+use self::connection::{CALL_TIMEOUT, Call, Connection, Function, Library};
 use crate::{Error, ORDERED_POINTER_TTL_MS, POINTER_SPARE_MS};
 use text::{change, commas, digit, done, gone, hold, indexes, nonsense, parse, refused, states, texts};
 
@@ -66,6 +66,8 @@ const HOLDS_AT_ONCE: usize = 32;
 const HOLDS_WAITING_MAX: usize = 4_096;
 /// Times a hold is asked for whose function's caller left in the middle of it.
 const ABANDONED_MAX: u32 = 4;
+/// How long a hold may take: what is under way before it, and its own function.
+const HOLD_TIMEOUT: Duration = CALL_TIMEOUT.saturating_mul(2);
 /// Arguments of one hold.
 const HOLD_ARGUMENTS: usize = 6;
 /// Seats this near each other are read in one call.
@@ -230,8 +232,9 @@ impl RedisSeats {
         let (id, ttl) = (request.id, pointer_ttl(request.ttl_ms));
         let hold_ttl = Duration::from_millis(u64::try_from(request.ttl_ms).unwrap_or_default());
         let point = async { if is_doubtful { Ok(()) } else { self.point(id, performance, ttl).await } };
-        let (answer, pointed) = tokio::join!(self.hold_together(performance, request), point);
-        let hold = match answer? {
+        let held = tokio::time::timeout(HOLD_TIMEOUT, self.hold_together(performance, request));
+        let (answer, pointed) = tokio::join!(held, point);
+        let hold = match answer.map_err(unavailable)?? {
             Ok(hold) => hold,
             Err(refusal) => {
                 if !is_doubtful {

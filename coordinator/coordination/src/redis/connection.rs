@@ -33,7 +33,7 @@ use tokio::time::Instant;
 use crate::Error;
 
 /// How long any call to Redis may take, all its tries together.
-const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long finding a way may take: asking sentinels or nodes, connecting, greeting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long connecting to one server may take; one that hangs must not use up the time for the others.

@@ -306,6 +306,34 @@ async fn servers_that_lost_our_functions_are_given_them_again() {
     }
 }
 
+/// However many wait, each is told, and may ask again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_a_server_that_hangs_is_told_soon() {
+    const WAITING: u32 = 1_000;
+    // Seconds for two functions; were all waited for in turn, it would be more than a minute.
+    const TOLD_MAX: Duration = Duration::from_secs(20);
+    let mut server = Server::start(Redis::Single);
+    let seats = server.seats().await;
+    let (p, _) = opened(&seats, 1, WAITING).await;
+    server.set.pause(0).unwrap();
+    let mut asked = JoinSet::new();
+    for n in 0..WAITING {
+        let seats = seats.clone();
+        asked.spawn(async move { seats.hold(p, ask(n, n, &[n])).await });
+    }
+    let told = tokio::time::timeout(TOLD_MAX, asked.join_all()).await.expect("each is told");
+    assert!(told.iter().all(|answer| matches!(answer, Err(Error::Unavailable(_)))));
+    server.set.resume(0).unwrap();
+    let end = Instant::now() + AWAY_MAX;
+    let again = loop {
+        match seats.hold(p, ask(7, 7, &[7])).await {
+            Err(Error::Unavailable(_)) if Instant::now() < end => tokio::time::sleep(PAUSE).await,
+            answer => break answer,
+        }
+    };
+    assert_eq!(again.unwrap().unwrap().seats, [7]);
+}
+
 #[tokio::test]
 async fn a_bad_url_is_refused_before_anything_is_tried() {
     for bad in ["redis+cluster://here", "redis+sentinel://here:1", "ftp://here:1"] {
