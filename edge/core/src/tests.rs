@@ -23,7 +23,7 @@ use crate::{
     App,
     fanout::{
         self, Joined, Shared,
-        rooms::{ROOMS_MAX, Rooms},
+        rooms::{Entered, ROOMS_MAX, Rooms},
     },
     handle,
     host::{Host, HostError, Outgoing, Task},
@@ -58,9 +58,14 @@ impl Host for Fake {
     }
 
     async fn seat_stream(&self, rooms: &Rooms, performance: &str, upstream: Outgoing) -> Result<Response, HostError> {
-        let (reader, _) = rooms.join(self, performance, upstream)?;
-        let body = Body::Stream(Box::pin(reader.map(|bytes| bytes.to_vec())));
-        Ok(Response { status: 200, headers: Vec::new(), body })
+        let body: crate::http::ByteStream = match rooms.join(self, performance, upstream).await? {
+            Ok(Entered::Here(reader, _)) => Box::pin(reader.map(|bytes| bytes.to_vec())),
+            Ok(Entered::Behind(behind)) => Box::pin(futures_util::stream::unfold(behind, async |mut behind| {
+                behind.next().await.map(|piece| (piece, behind))
+            })),
+            Err(answer) => return Ok(answer),
+        };
+        Ok(Response { status: 200, headers: Vec::new(), body: Body::Stream(body) })
     }
 
     fn spawn(&self, task: Task) {
@@ -1040,7 +1045,10 @@ fn readers_who_meet_in_an_instance_share_an_upstream_until_the_last_has_left() {
     let rooms = Rooms::default();
     let upstream =
         Outgoing { method: Method::Get, url: "http://seven/stream".into(), headers: Vec::new(), body: Vec::new() };
-    let join = |performance: &str| rooms.join(&fake, performance, upstream.clone());
+    let join = |performance: &str| match futures_executor(rooms.join(&fake, performance, upstream.clone()))? {
+        Ok(Entered::Here(reader, room)) => Ok((reader, room)),
+        Ok(Entered::Behind(_)) | Err(_) => panic!("it comes from nowhere else"),
+    };
     let (mut one, room) = join("one").unwrap();
     let (two, same) = join("one").unwrap();
     assert!(Rc::ptr_eq(&room, &same));
@@ -1067,6 +1075,55 @@ fn readers_who_meet_in_an_instance_share_an_upstream_until_the_last_has_left() {
     drop(reader);
     futures_executor(fake.tasks.borrow_mut().pop().unwrap());
     join("one more").unwrap();
+}
+
+#[test]
+fn who_was_elsewhere_before_gets_exactly_what_it_missed_though_the_room_does_not_know_it() {
+    let fake = Fake::new();
+    let change = |from| SeatChanges { from, to: from + 1, changes: vec![vec![(0, 1)]] }.frame();
+    let upstreams = Rc::new(RefCell::new(0));
+    let opened = Rc::clone(&upstreams);
+    fake.on("GET", "/stream", move |request| {
+        *opened.borrow_mut() += 1;
+        let pieces = match header(&request.headers, "last-event-id") {
+            // The reader's own, cut where frames are not.
+            Some("3") => {
+                let all = format!("{}{}", change(3), change(4));
+                vec![all.as_bytes()[..20].to_vec(), all.as_bytes()[20..].to_vec()]
+            }
+            None => {
+                vec![SeatSnapshot::pack(5, &[SeatState::Available; 8]).frame().into_bytes(), change(5).into_bytes()]
+            }
+            Some(_) => Vec::new(),
+        };
+        let body =
+            Body::Stream(futures_util::stream::iter(pieces).chain(futures_util::stream::pending()).boxed_local());
+        Response { status: 200, headers: Vec::new(), body }
+    });
+    let rooms = Rooms::default();
+    let headers = vec![("last-event-id".to_owned(), "3".to_owned())];
+    let upstream = Outgoing { method: Method::Get, url: "http://seven/stream".into(), headers, body: Vec::new() };
+    let Ok(Ok(Entered::Behind(mut behind))) = futures_executor(rooms.join(&fake, "one", upstream)) else {
+        panic!("behind")
+    };
+    let mut follower = fake.tasks.borrow_mut().pop().unwrap();
+    let mut got = futures_executor(behind.next()).unwrap();
+    assert!(behind.caught_up(&fake).is_none(), "in the middle of a frame, and the room knows nothing yet");
+    got.extend(futures_executor(behind.next()).unwrap());
+    assert!(behind.caught_up(&fake).is_none(), "the room knows nothing yet");
+    let mut polls = 0..20;
+    let (mut reader, room) = loop {
+        assert!(polls.next().is_some() && follower.as_mut().now_or_never().is_none());
+        if let Some(caught_up) = behind.caught_up(&fake) {
+            break caught_up;
+        }
+    };
+    drop(behind);
+    let text = String::from_utf8(got).unwrap() + &all(&mut reader);
+    let versions: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
+    assert_eq!((versions, text.contains("event: snapshot")), (vec!["4", "5", "6"], false), "{text}");
+    assert_eq!(room.borrow().readers(), 2, "itself, and its place until the next frame");
+    assert_eq!(*upstreams.borrow(), 2);
 }
 
 fn joined(fake: &Fake, shared: &Rc<RefCell<Shared>>, last: Option<&str>) -> fanout::Reader {

@@ -22,7 +22,10 @@ use futures_util::{
 use http_body::Frame;
 use nugul_edge_core::{
     App,
-    fanout::{Reader, Shared, rooms::Rooms},
+    fanout::{
+        Reader, Shared,
+        rooms::{Entered, Rooms},
+    },
     handle,
     host::{FETCH_TIMEOUT_MS, Host, HostError, Outgoing, Task},
     http::{self, Body, ByteStream},
@@ -74,9 +77,12 @@ impl Host for Wasi {
         performance: &str,
         upstream: Outgoing,
     ) -> Result<http::Response, HostError> {
-        let joined = rooms.join(self, performance, upstream)?;
+        let entered = match rooms.join(self, performance, upstream).await? {
+            Ok(entered) => entered,
+            Err(answer) => return Ok(answer),
+        };
         let headers = vec![("content-type".to_owned(), "text/event-stream".to_owned())];
-        Ok(http::Response { status: 200, headers, body: Body::Native(Box::new(joined)) })
+        Ok(http::Response { status: 200, headers, body: Body::Native(Box::new(entered)) })
     }
 
     fn client_address(&self, request: &http::Request) -> Option<String> {
@@ -163,13 +169,12 @@ fn answer(response: http::Response) -> Result<WasiResponse, ErrorCode> {
     }
     let (head, ()) = builder.body(()).map_err(|e| refused(&e))?.into_parts();
     match response.body {
-        Body::Native(joined) => {
-            let joined = joined.downcast::<(Reader, Rc<RefCell<Shared>>)>();
-            let (reader, room) = *joined.map_err(|_| refused(&"a body of another platform"))?;
+        Body::Native(entered) => {
+            let entered = *entered.downcast::<Entered>().map_err(|_| refused(&"a body of another platform"))?;
             let headers = head.headers.try_into().map_err(|e| refused(&e))?;
             let (writer, body, result) = BodyWriter::new();
             let (answer, _) = WasiResponse::new(headers, Some(body), result);
-            wasip3::spawn(write_what_there_is(reader, room, writer));
+            wasip3::spawn(write_to_a_reader(entered, writer));
             Ok(answer)
         }
         body => http_into_wasi_response(Response::from_parts(head, Out(body))),
@@ -178,6 +183,23 @@ fn answer(response: http::Response) -> Result<WasiResponse, ErrorCode> {
 
 fn refused(error: &dyn std::fmt::Display) -> ErrorCode {
     ErrorCode::InternalError(Some(error.to_string()))
+}
+
+async fn write_to_a_reader(entered: Entered, mut writer: BodyWriter) {
+    let mut behind = match entered {
+        Entered::Here(reader, room) => return write_what_there_is(reader, room, writer).await,
+        Entered::Behind(behind) => behind,
+    };
+    while let Some(piece) = behind.next().await {
+        if !writer.stream_writer.write_all(piece).await.is_empty() {
+            return;
+        }
+        if let Some((reader, room)) = behind.caught_up(&Wasi) {
+            drop(behind);
+            return write_what_there_is(reader, room, writer).await;
+        }
+    }
+    end(writer).await;
 }
 
 /// Writes what a reader finds, and leaves the rest to the request in which its room is followed.

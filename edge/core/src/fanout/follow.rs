@@ -61,6 +61,11 @@ impl Shared {
         self.beside.push(task);
     }
 
+    /// Whether a reader with this version is told exactly what it missed.
+    pub(super) fn can_resume(&self, last: &str) -> bool {
+        last.parse().is_ok_and(|last| self.room.can_resume(last))
+    }
+
     /// Whether it is kept up to date: until its last reader has left.
     pub(super) fn is_followed(&self) -> bool {
         self.followed

@@ -58,6 +58,11 @@ impl Room {
         self.now.as_ref().map(|(version, _)| *version)
     }
 
+    /// Whether one who has this version gets exactly what it missed.
+    pub fn can_resume(&self, last: i64) -> bool {
+        self.version().is_some_and(|now| !matches!(self.history.missed(last, now), Missed::Unknown))
+    }
+
     /// Takes a frame from upstream.
     pub fn push(&mut self, frame: &Frame) -> Pushed {
         match frame.event.as_str() {
