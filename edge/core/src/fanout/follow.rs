@@ -173,8 +173,8 @@ async fn run_beside<H: Host>(host: &H, shared: &RefCell<Shared>) {
     for task in tasks {
         host.spawn(task);
     }
-    // A WASI component looks at a new task when something has happened to its request, not before.
-    host.sleep(0).await;
+    // A WASI component looks at a new task when something has happened to its request, not before; no wait at all is nothing.
+    host.sleep(1).await;
 }
 
 /// Asks upstream; says that it is lost where it does not answer soon.

@@ -110,7 +110,10 @@ impl Rooms {
 
     fn room(&self, performance: &str) -> Result<Rc<RefCell<Shared>>, HostError> {
         let rooms = &mut *self.0.borrow_mut();
-        if let Some(room) = rooms.get(performance) {
+        // One that nobody followed for a while would show its seats as they were then.
+        if let Some(room) = rooms.get(performance)
+            && room.borrow().is_followed()
+        {
             return Ok(Rc::clone(room));
         }
         rooms.retain(|_, room| room.borrow().is_followed());
