@@ -25,7 +25,10 @@ pub struct Batches {
 
 impl Default for Batches {
     fn default() -> Self {
-        Self { making: Batch::new(AT_ONCE, WAITING_MAX), confirming: Batch::new(AT_ONCE, WAITING_MAX) }
+        Self {
+            making: Batch::in_powers_of_two(AT_ONCE, WAITING_MAX),
+            confirming: Batch::in_powers_of_two(AT_ONCE, WAITING_MAX),
+        }
     }
 }
 

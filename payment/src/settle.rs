@@ -31,7 +31,7 @@ pub struct Settlement {
 
 /// Where outcomes wait.
 pub const fn settlements() -> Settlements {
-    Batch::new(TOGETHER, WAITING_MAX)
+    Batch::in_powers_of_two(TOGETHER, WAITING_MAX)
 }
 
 /// What became of an outcome.

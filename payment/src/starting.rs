@@ -52,7 +52,7 @@ pub type Starts = Batch<Ask, Result<Begun, Refusal>>;
 
 /// Where they wait.
 pub const fn starts() -> Starts {
-    Batch::new(TOGETHER, WAITING_MAX)
+    Batch::in_powers_of_two(TOGETHER, WAITING_MAX)
 }
 
 impl Payments {

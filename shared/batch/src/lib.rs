@@ -20,6 +20,7 @@ pub struct Batch<T, R> {
     waiting: Mutex<VecDeque<Waiting<T, R>>>,
     turn: Semaphore,
     at_once: usize,
+    in_powers_of_two: bool,
     waiting_max: usize,
 }
 
@@ -41,7 +42,18 @@ pub enum NotDone {
 impl<T, R> Batch<T, R> {
     /// One turn at a time, with at most `at_once` pieces of work; at most `waiting_max` wait for theirs.
     pub const fn new(at_once: usize, waiting_max: usize) -> Self {
-        Self { waiting: Mutex::new(VecDeque::new()), turn: Semaphore::const_new(1), at_once, waiting_max }
+        Self::with(at_once, false, waiting_max)
+    }
+
+    /// The same with a power of two of pieces in each turn: for work whose statements are as long as the pieces are many, so that
+    /// few different ones are prepared.
+    pub const fn in_powers_of_two(at_once: usize, waiting_max: usize) -> Self {
+        Self::with(at_once, true, waiting_max)
+    }
+
+    const fn with(at_once: usize, in_powers_of_two: bool, waiting_max: usize) -> Self {
+        let waiting = Mutex::new(VecDeque::new());
+        Self { waiting, turn: Semaphore::const_new(1), at_once, in_powers_of_two, waiting_max }
     }
 
     /// Whether one more may wait at this moment.
@@ -74,6 +86,10 @@ impl<T, R> Batch<T, R> {
                 result = &mut outcome => return result.map_err(|_| NotDone::Abandoned),
                 turn = self.turn.acquire() => turn,
             };
+            // Whoever can go on at this moment does so first, and may come along.
+            if !nugul_points::is_simulated() {
+                tokio::task::yield_now().await;
+            }
             let (some, done): (Vec<_>, Vec<_>) = self.next().into_iter().map(|w| (w.one, w.done)).unzip();
             for (done, result) in done.into_iter().zip(work(some).await) {
                 // Who left meanwhile needs no answer.
@@ -83,12 +99,12 @@ impl<T, R> Batch<T, R> {
         }
     }
 
-    /// The next that wait, without those who have left. A power of two, so that few different statements are prepared.
+    /// The next that wait, without those who have left.
     fn next(&self) -> Vec<Waiting<T, R>> {
         let mut waiting = self.lock();
         waiting.retain(|w| !w.done.is_closed());
         let most = waiting.len().min(self.at_once);
-        let some = if most == 0 { 0 } else { 1 << most.ilog2() };
+        let some = if self.in_powers_of_two && most > 0 { 1 << most.ilog2() } else { most };
         waiting.drain(..some).collect()
     }
 
@@ -116,9 +132,23 @@ mod tests {
     async fn who_waits_shares_the_next_turn_and_each_has_its_own_result() {
         let (batch, done) = (Batch::new(4, 100), RefCell::default());
         let join = async |n| batch.join(n, |some| tenfold(&done, some)).await;
-        let results = tokio::join!(join(1), join(2), join(3), join(4), join(5), join(6));
-        assert_eq!(results, (Ok(10), Ok(20), Ok(30), Ok(40), Ok(50), Ok(60)));
-        assert_eq!(*done.borrow(), [vec![1], vec![2, 3, 4, 5], vec![6]]);
+        let late = async || {
+            tokio::time::sleep(STEP / 2).await;
+            tokio::join!(join(3), join(4), join(5), join(6), join(7))
+        };
+        let (first, second, late) = tokio::join!(join(1), join(2), late());
+        assert_eq!((first, second), (Ok(10), Ok(20)));
+        assert_eq!(late, (Ok(30), Ok(40), Ok(50), Ok(60), Ok(70)));
+        assert_eq!(*done.borrow(), [vec![1, 2], vec![3, 4, 5, 6], vec![7]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_has_a_power_of_two_of_pieces_where_that_is_wanted() {
+        let (batch, done) = (Batch::in_powers_of_two(4, 100), RefCell::default());
+        let join = async |n| batch.join(n, |some| tenfold(&done, some)).await;
+        let results = tokio::join!(join(1), join(2), join(3));
+        assert_eq!(results, (Ok(10), Ok(20), Ok(30)));
+        assert_eq!(*done.borrow(), [vec![1, 2], vec![3]]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -126,12 +156,17 @@ mod tests {
         let (batch, done) = (Batch::new(4, 100), RefCell::default());
         let join = async |n| batch.join(n, |some| tenfold(&done, some)).await;
         let leaves = async |n, after| tokio::time::timeout(after, join(n)).await.is_err();
+        let after = async |time, one| {
+            tokio::time::sleep(time).await;
+            join(one).await
+        };
         // 2 leaves while it waits; 3 has the turn after 1, with 4, and leaves in the middle of it: 4 has to try again.
-        let results = tokio::join!(join(1), leaves(2, STEP / 2), leaves(3, STEP * 3 / 2), join(4), async {
-            tokio::time::sleep(STEP * 5).await;
-            join(4).await
-        });
-        assert_eq!(results, (Ok(10), true, true, Err(NotDone::Abandoned), Ok(40)));
+        let late = async {
+            tokio::time::sleep(STEP / 4).await;
+            tokio::join!(leaves(2, STEP / 4), leaves(3, STEP), join(4))
+        };
+        let results = tokio::join!(join(1), late, after(STEP * 5, 4));
+        assert_eq!(results, (Ok(10), (true, true, Err(NotDone::Abandoned)), Ok(40)));
         assert_eq!(*done.borrow(), [vec![1], vec![3, 4], vec![4]]);
     }
 
@@ -139,7 +174,11 @@ mod tests {
     async fn no_more_wait_than_there_is_room_for() {
         let (batch, done) = (Batch::new(4, 2), RefCell::default());
         let join = async |n| batch.join(n, |some| tenfold(&done, some)).await;
-        let results = tokio::join!(join(1), join(2), join(3), join(4));
-        assert_eq!(results, (Ok(10), Ok(20), Ok(30), Err(NotDone::TooMany)));
+        let late = async {
+            tokio::time::sleep(STEP / 2).await;
+            tokio::join!(join(2), join(3), join(4))
+        };
+        let results = tokio::join!(join(1), late);
+        assert_eq!(results, (Ok(10), (Ok(20), Ok(30), Err(NotDone::TooMany))));
     }
 }
