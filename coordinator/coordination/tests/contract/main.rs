@@ -668,7 +668,7 @@ async fn a_reader_waits_for_the_next_change(seats: Seats) {
     tokio::time::timeout(BOUND, seats.wait_change(p, base, BOUND * 2)).await.unwrap().unwrap();
 }
 
-/// 200 buyers after 50 seats, two at once and then one: each seat goes to one hold, and the stream tells the same.
+/// Requests of several buyers at the same moment, in whatever order they come: the answers are those of one such order.
 async fn holds_asked_for_at_once_are_what_they_are_one_after_the_other(seats: Seats) {
     const ROUNDS: u32 = 20;
     for round in 0..ROUNDS {
@@ -758,6 +758,7 @@ async fn who_leaves_takes_nobody_elses_hold_along(seats: Seats) {
     }
 }
 
+/// 200 buyers after 50 seats, two at once and then one: each seat goes to one hold, and the stream tells the same.
 async fn a_crowd_gets_each_seat_once(seats: Seats) {
     const BUYERS: u32 = 200;
     const SEATS: u32 = 50;
