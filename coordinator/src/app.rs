@@ -9,7 +9,7 @@ use std::{
 use nugul_coordination::{Seats, memory::Clock, rankings::Rankings};
 use nugul_domain::{OrderId, PerformanceId, Timestamp, id::RANDOM_BYTES};
 use nugul_program::News;
-use nugul_token::{AccessVerifier, JwksError, KnownTokens, StreamVerifier};
+use nugul_token::{AccessVerifier, KnownTokens, StreamVerifier};
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -133,9 +133,8 @@ impl Parts {
     /// Puts them together; the error says which setting cannot be used.
     pub fn new(config: Config, outer: Outer) -> Result<Self, String> {
         let Outer { world, db, seats, rankings, payments, keys, catalogue, stopping } = outer;
-        let not_usable = |e: JwksError| format!("the signing key is not usable: {e}");
-        let verifier = AccessVerifier::from_jwks(&keys.jwks()).map_err(not_usable)?;
-        let stream_tickets = StreamVerifier::from_jwks(&keys.jwks()).map_err(not_usable)?;
+        let tokens = KnownTokens::new(AccessVerifier::of(keys.signing()));
+        let stream_tickets = StreamVerifier::of(keys.signing());
         Ok(Self {
             world,
             db,
@@ -144,7 +143,7 @@ impl Parts {
             rankings,
             blocked_words: BlockedWords::load(config.blocked_words_file.as_deref())?,
             keys,
-            tokens: KnownTokens::new(verifier),
+            tokens,
             stream_tickets,
             regions: RegionKeys::default(),
             mailer: Mailer::new(&config.smtp_url, config.mail_from.as_deref())?,

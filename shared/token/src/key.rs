@@ -1,6 +1,7 @@
 //! The private half: an Ed25519 key that signs.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use ed25519_dalek::pkcs8::DecodePrivateKey;
 use jsonwebtoken::{
     Algorithm, EncodingKey, Header,
     jwk::{Jwk, PublicKeyUse, ThumbprintHash},
@@ -40,6 +41,8 @@ impl From<jsonwebtoken::errors::Error> for KeyError {
 #[derive(Clone)]
 pub struct SigningKey {
     key: EncodingKey,
+    /// The same key, read once.
+    read: ed25519_dalek::SigningKey,
     kid: String,
     jwk: Value,
 }
@@ -67,7 +70,8 @@ impl SigningKey {
         jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         let jwk = serde_json::to_value(jwk).map_err(|e| KeyError(e.to_string()))?;
-        Ok(Self { key, kid, jwk })
+        let read = ed25519_dalek::SigningKey::from_pkcs8_der(key.as_bytes()).map_err(|e| KeyError(e.to_string()))?;
+        Ok(Self { key, read, kid, jwk })
     }
 
     /// The seed as the PEM text that [`Self::from_pem`] and other tools read.
@@ -83,6 +87,11 @@ impl SigningKey {
     /// The public half as a JSON Web Key (RFC 7517).
     pub fn jwk(&self) -> Value {
         self.jwk.clone()
+    }
+
+    /// For who looks whether a signature is its own.
+    pub(crate) fn read(&self) -> &ed25519_dalek::SigningKey {
+        &self.read
     }
 
     /// Signs an access token.
