@@ -5,6 +5,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use nugul_api::seats::CloseReason;
+
 /// Counts since the process began, but for `open` and `feeds`, which are of now.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -22,12 +24,8 @@ pub struct Counters {
     pub delivered: AtomicU64,
     /// Readers that were brought up to date by a snapshot because they were too far behind.
     pub collapsed: AtomicU64,
-    /// Streams closed because the process ends.
-    pub closed_shutdown: AtomicU64,
-    /// Streams closed at the end of their time.
-    pub closed_lifetime: AtomicU64,
-    /// Streams closed because the reader did not keep up.
-    pub closed_slow: AtomicU64,
+    /// Streams closed on purpose, in the order of [`CloseReason::ALL`].
+    closed: [AtomicU64; CloseReason::ALL.len()],
     /// Streams refused by a limit.
     pub refused: AtomicU64,
 }
@@ -49,11 +47,15 @@ impl Counters {
         one(text, "nugul_streams_refused_total", "counter", "Seat streams refused by a limit.", &self.refused);
         let name = "nugul_streams_closed_total";
         let _ = writeln!(text, "# HELP {name} Streams closed on purpose.\n# TYPE {name} counter");
-        for (reason, value) in
-            [("shutdown", &self.closed_shutdown), ("lifetime", &self.closed_lifetime), ("slow", &self.closed_slow)]
-        {
-            let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {}", value.load(Relaxed));
+        for reason in CloseReason::ALL {
+            let value = self.closed(reason).load(Relaxed);
+            let _ = writeln!(text, "{name}{{reason=\"{}\"}} {value}", reason.as_str());
         }
+    }
+
+    /// Streams closed for this reason.
+    pub fn closed(&self, reason: CloseReason) -> &AtomicU64 {
+        &self.closed[reason as usize]
     }
 
     pub(super) fn add(counter: &AtomicU64, n: u64) {

@@ -415,7 +415,7 @@ mod tests {
         let got = slow.got();
         assert!(got.ends_with("event: close\ndata: {\"reason\":\"slow\"}\n\n"), "{got}");
         assert!(slow.finished.load(Ordering::Relaxed));
-        assert_eq!(hub.counters.closed_slow.load(Ordering::Relaxed), 1);
+        assert_eq!(hub.counters.closed(CloseReason::Slow).load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -459,7 +459,7 @@ mod tests {
         }
         drop(place);
         assert_eq!((streams, beats), (25, 24 * 360));
-        assert_eq!(hub.counters.closed_lifetime.load(Ordering::Relaxed), 24);
+        assert_eq!(hub.counters.closed(CloseReason::Lifetime).load(Ordering::Relaxed), 24);
     }
 
     #[tokio::test(start_paused = true)]

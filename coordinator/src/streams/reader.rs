@@ -252,14 +252,7 @@ impl Reader {
         let said = Piece::new(&Close { reason }.frame()).rest(self.framing, 0);
         state.waiting.extend([said, piece::end(self.framing)].into_iter().filter(|bytes| !bytes.is_empty()));
         state.stage = Stage::Ending;
-        Counters::add(
-            match reason {
-                CloseReason::Shutdown => &counters.closed_shutdown,
-                CloseReason::Lifetime => &counters.closed_lifetime,
-                CloseReason::Slow => &counters.closed_slow,
-            },
-            1,
-        );
+        Counters::add(counters.closed(reason), 1);
     }
 
     /// Ends what is over: the stream's time, a reader that takes nothing, one that does not hang up.
@@ -272,7 +265,7 @@ impl Reader {
                 if state.stalled_since.is_some_and(|since| now.duration_since(since) >= lifetimes.stalled_max) =>
             {
                 // Nothing can be said to one who takes nothing.
-                Counters::add(&counters.closed_slow, 1);
+                Counters::add(counters.closed(CloseReason::Slow), 1);
                 state.stage = Stage::Gone;
                 self.line.hang_up();
             }

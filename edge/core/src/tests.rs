@@ -10,7 +10,7 @@ use nugul_api::{
     accounts::{Account, EmailCodeSent, Tokens},
     booking::{Order, PerformanceRef},
     catalogue::{EventSummary, Performance, PerformanceSummary},
-    seats::{HEARTBEAT, SeatChanges, SeatSnapshot},
+    seats::{Close, CloseReason, HEARTBEAT, SeatChanges, SeatSnapshot},
 };
 use nugul_catalog::CatalogEvent;
 use nugul_domain::{
@@ -23,6 +23,7 @@ use crate::{
     App,
     fanout::{
         self, Joined, Shared,
+        readers::PER_ADDRESS_MAX,
         rooms::{Entered, ROOMS_MAX, Rooms},
     },
     handle,
@@ -42,6 +43,7 @@ struct Fake {
     answers: Rc<RefCell<Vec<Answer>>>,
     tasks: Rc<RefCell<Vec<Task>>>,
     down: Rc<RefCell<bool>>,
+    hangs: Rc<RefCell<bool>>,
     public_origin: Rc<RefCell<Option<&'static str>>>,
     edge_key: Rc<RefCell<Option<String>>>,
     app: Rc<App>,
@@ -53,6 +55,9 @@ impl Host for Fake {
         if *self.down.borrow() {
             return Err(HostError::TimedOut);
         }
+        if *self.hangs.borrow() {
+            std::future::pending::<()>().await;
+        }
         let answers = self.answers.borrow().clone();
         Ok(answers.iter().rev().find_map(|a| a(&request)).unwrap_or_else(|| problem(Code::NotFound)))
     }
@@ -60,9 +65,11 @@ impl Host for Fake {
     async fn seat_stream(&self, rooms: &Rooms, performance: &str, upstream: Outgoing) -> Result<Response, HostError> {
         let body: crate::http::ByteStream = match rooms.join(self, performance, upstream).await? {
             Ok(Entered::Here(reader, _)) => Box::pin(reader.map(|bytes| bytes.to_vec())),
-            Ok(Entered::Behind(behind)) => Box::pin(futures_util::stream::unfold(behind, async |mut behind| {
-                behind.next().await.map(|piece| (piece, behind))
-            })),
+            Ok(Entered::Behind(behind)) => {
+                Box::pin(futures_util::stream::unfold((behind, self.clone()), async |(mut behind, host)| {
+                    behind.next(&host).await.map(|piece| (piece, (behind, host)))
+                }))
+            }
             Err(answer) => return Ok(answer),
         };
         Ok(Response { status: 200, headers: Vec::new(), body: Body::Stream(body) })
@@ -232,6 +239,7 @@ impl Fake {
             answers: Rc::default(),
             tasks: Rc::default(),
             down: Rc::default(),
+            hangs: Rc::default(),
             public_origin: Rc::default(),
             edge_key: Rc::default(),
             app: Rc::default(),
@@ -1101,34 +1109,131 @@ fn who_was_elsewhere_before_gets_exactly_what_it_missed_though_the_room_does_not
         Response { status: 200, headers: Vec::new(), body }
     });
     let rooms = Rooms::default();
-    let headers = vec![("last-event-id".to_owned(), "3".to_owned())];
-    let upstream = Outgoing { method: Method::Get, url: "http://seven/stream".into(), headers, body: Vec::new() };
+    let address = (fanout::CLIENT_ADDRESS.to_owned(), "10.0.0.1".to_owned());
+    let mut upstream =
+        Outgoing { method: Method::Get, url: "http://seven/stream".into(), headers: vec![address], body: Vec::new() };
+    let newcomer = upstream.clone();
+    upstream.headers.push(("last-event-id".to_owned(), "3".to_owned()));
     let Ok(Ok(Entered::Behind(mut behind))) = futures_executor(rooms.join(&fake, "one", upstream)) else {
         panic!("behind")
     };
     let mut follower = fake.tasks.borrow_mut().pop().unwrap();
-    let mut got = futures_executor(behind.next()).unwrap();
-    assert!(behind.caught_up(&fake).is_none(), "in the middle of a frame, and the room knows nothing yet");
-    got.extend(futures_executor(behind.next()).unwrap());
-    assert!(behind.caught_up(&fake).is_none(), "the room knows nothing yet");
+    let mut got = futures_executor(behind.next(&fake)).unwrap();
+    assert!(!behind.is_caught_up(), "in the middle of a frame, and the room knows nothing yet");
+    got.extend(futures_executor(behind.next(&fake)).unwrap());
+    assert!(!behind.is_caught_up(), "the room knows nothing yet");
     let mut polls = 0..20;
-    let (mut reader, room) = loop {
+    while !behind.is_caught_up() {
         assert!(polls.next().is_some() && follower.as_mut().now_or_never().is_none());
-        if let Some(caught_up) = behind.caught_up(&fake) {
-            break caught_up;
-        }
-    };
-    drop(behind);
+    }
+    let (mut reader, room) = behind.into_place();
     let text = String::from_utf8(got).unwrap() + &all(&mut reader);
     let versions: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
     assert_eq!((versions, text.contains("event: snapshot")), (vec!["4", "5", "6"], false), "{text}");
-    assert_eq!(room.borrow().readers(), 2, "itself, and its place until the next frame");
-    assert_eq!(*upstreams.borrow(), 2);
+    assert_eq!((room.borrow().readers(), *upstreams.borrow()), (1, 2));
+    assert!(fake.taken("/stream").iter().all(|request| header(&request.headers, fanout::CLIENT_ADDRESS).is_none()));
+    // It is still one of its address.
+    let join = || futures_executor(rooms.join(&fake, "one", newcomer.clone()));
+    let _others: Vec<_> = (1..PER_ADDRESS_MAX).map(|_| join().unwrap()).collect();
+    assert!(matches!(join(), Err(HostError::TooMany)));
+}
+
+#[test]
+fn who_catches_up_does_not_wait_for_an_upstream_that_is_silent() {
+    let fake = Fake::new();
+    fake.on("GET", "/stream", |_| {
+        let body = Body::Stream(futures_util::stream::pending().boxed_local());
+        Response { status: 200, headers: Vec::new(), body }
+    });
+    let headers = vec![("last-event-id".to_owned(), "3".to_owned())];
+    let upstream = Outgoing { method: Method::Get, url: "http://seven/stream".into(), headers, body: Vec::new() };
+    let Ok(Ok(Entered::Behind(mut behind))) = futures_executor(Rooms::default().join(&fake, "one", upstream)) else {
+        panic!("behind")
+    };
+    let begun = fake.now_ms();
+    assert_eq!(futures_executor(behind.next(&fake)), None);
+    assert_eq!(fake.now_ms() - begun, i64::try_from(fanout::SILENCE_MS).unwrap());
+}
+
+#[test]
+fn readers_come_back_with_a_new_ticket_where_upstream_takes_the_rooms_no_more() {
+    let fake = Fake::new();
+    let good = Rc::new(RefCell::new("1"));
+    let known = Rc::clone(&good);
+    fake.on("GET", "/stream", move |request| {
+        if !request.url.ends_with(*known.borrow()) {
+            return problem(Code::StreamTicketExpired);
+        }
+        let piece = match header(&request.headers, "last-event-id") {
+            None => SeatSnapshot::pack(5, &[SeatState::Available; 8]).frame(),
+            Some(_) => SeatChanges { from: 5, to: 6, changes: vec![vec![(0, 1)]] }.frame(),
+        };
+        let body = Body::Stream(futures_util::stream::iter([piece.into_bytes()]).boxed_local());
+        Response { status: 200, headers: Vec::new(), body }
+    });
+    let shared: Rc<RefCell<Shared>> = Rc::default();
+    let by = |ticket: &str, last: Option<&str>| {
+        let headers = last.map(|last| ("last-event-id".to_owned(), last.to_owned())).into_iter().collect();
+        let url = format!("http://seven/stream?ticket={ticket}");
+        joined_by(&fake, &shared, Outgoing { method: Method::Get, url, headers, body: Vec::new() })
+    };
+    let until = |follower: &mut Task, reader: &mut fanout::Reader, what: &str| {
+        let mut got = String::new();
+        for _ in 0..100 {
+            let ended = follower.as_mut().now_or_never().is_some();
+            got.push_str(&all(reader));
+            if got.contains(what) {
+                return ended;
+            }
+            assert!(!ended, "{got}");
+        }
+        panic!("no {what}: {got}");
+    };
+    let mut first = by("1", None);
+    let mut follower = fake.tasks.borrow_mut().pop().unwrap();
+    assert!(!until(&mut follower, &mut first, "id: 5\n"));
+    *good.borrow_mut() = "2";
+    // A newer way in is taken, and the upstream goes on where it was.
+    let second = by("2", Some("5"));
+    assert!(!until(&mut follower, &mut first, "id: 6\n"));
+    // Without one, everybody is sent for another.
+    *good.borrow_mut() = "3";
+    assert!(until(&mut follower, &mut first, "{\"reason\":\"refused\"}"));
+    assert_eq!(shared.borrow().readers(), 0);
+    drop(second);
+    let third = by("3", Some("6"));
+    let mut follower = fake.tasks.borrow_mut().pop().unwrap();
+    assert!(follower.as_mut().now_or_never().is_none());
+    let resumed = fake.taken("/stream");
+    let resumed = resumed.last().unwrap();
+    assert_eq!((&*resumed.url, header(&resumed.headers, "last-event-id")), ("http://seven/stream?ticket=3", Some("6")));
+    drop(third);
+}
+
+#[test]
+fn a_shard_whose_root_was_refused_sends_its_readers_for_a_new_ticket_too() {
+    let fake = Fake::new();
+    let pieces =
+        [SeatSnapshot::pack(5, &[SeatState::Available; 8]).frame(), Close { reason: CloseReason::Refused }.frame()];
+    fake.on("GET", "/stream", move |_| {
+        let body = Body::Stream(futures_util::stream::iter(pieces.clone().map(String::into_bytes)).boxed_local());
+        Response { status: 200, headers: Vec::new(), body }
+    });
+    let shared: Rc<RefCell<Shared>> = Rc::default();
+    let mut reader = joined(&fake, &shared, None);
+    futures_executor(fake.tasks.borrow_mut().pop().unwrap());
+    let got = all(&mut reader);
+    assert!(got.contains("id: 5\n") && got.ends_with("data: {\"reason\":\"refused\"}\n\n"), "{got}");
+    assert_eq!((shared.borrow().readers(), fake.taken("/stream").len()), (0, 1));
 }
 
 fn joined(fake: &Fake, shared: &Rc<RefCell<Shared>>, last: Option<&str>) -> fanout::Reader {
     let headers = last.map(|last| ("last-event-id".to_owned(), last.to_owned())).into_iter().collect();
     let upstream = Outgoing { method: Method::Get, url: "http://seven/stream".into(), headers, body: Vec::new() };
+    joined_by(fake, shared, upstream)
+}
+
+fn joined_by(fake: &Fake, shared: &Rc<RefCell<Shared>>, upstream: Outgoing) -> fanout::Reader {
     match fanout::join(fake, shared, upstream) {
         Joined::Reader(reader) => reader,
         Joined::Full | Joined::TooMany => panic!("no room"),
@@ -1177,6 +1282,12 @@ fn a_lost_upstream_is_told_to_readers_and_so_is_its_return() {
     until(&fake, HEARTBEAT);
     *fake.down.borrow_mut() = false;
     assert!(until(&fake, "event: link\ndata: {\"live\":true}\n\n") <= 10_000);
+    // One that does not answer is lost as well, and the edge is there for as long as that takes.
+    *fake.hangs.borrow_mut() = true;
+    assert!(until(&fake, "event: link\ndata: {\"live\":false}\n\n") <= 5_000);
+    for _ in 0..3 {
+        assert!(until(&fake, HEARTBEAT) <= 5_000);
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@ use nugul_edge_core::{
     App,
     fanout::{
         Reader, Shared,
+        readers::STALLED_MAX_MS,
         rooms::{Entered, Rooms},
     },
     handle,
@@ -190,12 +191,12 @@ async fn write_to_a_reader(entered: Entered, mut writer: BodyWriter) {
         Entered::Here(reader, room) => return write_what_there_is(reader, room, writer).await,
         Entered::Behind(behind) => behind,
     };
-    while let Some(piece) = behind.next().await {
-        if !writer.stream_writer.write_all(piece).await.is_empty() {
+    while let Some(piece) = behind.next(&Wasi).await {
+        if !is_taken(&mut writer, piece).await {
             return;
         }
-        if let Some((reader, room)) = behind.caught_up(&Wasi) {
-            drop(behind);
+        if behind.is_caught_up() {
+            let (reader, room) = behind.into_place();
             return write_what_there_is(reader, room, writer).await;
         }
     }
@@ -206,7 +207,7 @@ async fn write_to_a_reader(entered: Entered, mut writer: BodyWriter) {
 async fn write_what_there_is(mut reader: Reader, room: Rc<RefCell<Shared>>, mut writer: BodyWriter) {
     while let Some(piece) = reader.next().now_or_never() {
         let Some(piece) = piece else { return end(writer).await };
-        if !writer.stream_writer.write_all(piece.to_vec()).await.is_empty() {
+        if !is_taken(&mut writer, piece.to_vec()).await {
             return;
         }
     }
@@ -215,12 +216,18 @@ async fn write_what_there_is(mut reader: Reader, room: Rc<RefCell<Shared>>, mut 
 
 async fn write_what_comes(mut reader: Reader, mut writer: BodyWriter) {
     while let Some(piece) = reader.next().await {
-        // What is left is what nobody takes any more.
-        if !writer.stream_writer.write_all(piece.to_vec()).await.is_empty() {
+        if !is_taken(&mut writer, piece.to_vec()).await {
             return;
         }
     }
     end(writer).await;
+}
+
+/// Writes a piece; false where nobody takes it any more, or not as soon as a reader has to.
+async fn is_taken(writer: &mut BodyWriter, piece: Vec<u8>) -> bool {
+    let written = Box::pin(writer.stream_writer.write_all(piece));
+    let time = Box::pin(Wasi.sleep(STALLED_MAX_MS.unsigned_abs()));
+    matches!(select(written, time).await, Either::Left((left, _)) if left.is_empty())
 }
 
 /// Ends a body as one that is whole.

@@ -117,11 +117,13 @@ pub enum CloseReason {
     Lifetime,
     /// The reader did not keep up.
     Slow,
+    /// What the stream was opened with is not good any more: a ticket that ended, where the stream had to be opened anew.
+    Refused,
 }
 
 impl CloseReason {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Shutdown, Self::Lifetime, Self::Slow];
+    pub const ALL: [Self; 4] = [Self::Shutdown, Self::Lifetime, Self::Slow, Self::Refused];
 
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -129,6 +131,7 @@ impl CloseReason {
             Self::Shutdown => "shutdown",
             Self::Lifetime => "lifetime",
             Self::Slow => "slow",
+            Self::Refused => "refused",
         }
     }
 }

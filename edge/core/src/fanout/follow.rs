@@ -9,11 +9,11 @@ use futures_util::{
 };
 use nugul_api::{
     headers::LAST_EVENT_ID,
-    seats::{HEARTBEAT, retry},
+    seats::{Close, CloseReason, EVENT_CLOSE, HEARTBEAT, retry},
 };
 
 use super::{
-    Item, LOST_MS, Parser, SILENCE_MS,
+    Frame, Item, LOST_MS, Parser, SILENCE_MS,
     readers::{LIFETIME_MS, Reader, Readers, Refused},
     room::{Pushed, Room},
 };
@@ -64,6 +64,11 @@ impl Shared {
     /// Whether a reader with this version is told exactly what it missed.
     pub(super) fn can_resume(&self, last: &str) -> bool {
         last.parse().is_ok_and(|last| self.room.can_resume(last))
+    }
+
+    /// Gives a reader what it missed since this version, instead of what waits for it.
+    pub(super) fn bring_up_to_date(&mut self, reader: &Reader, last: &str) {
+        reader.replace(self.room.join(Some(last)));
     }
 
     /// Whether it is kept up to date: until its last reader has left.
@@ -142,26 +147,46 @@ async fn follow<H: Host>(host: H, shared: Rc<RefCell<Shared>>) {
         if let Some(version) = shared.borrow().room.version() {
             request.headers.push((LAST_EVENT_ID.into(), version.to_string()));
         }
-        let asked = ask(&host, &shared, request).await;
-        if let Ok(Response { status: 200, body: Body::Stream(stream), .. }) = asked {
-            match relay(&host, &shared, stream).await {
-                Ended::Alone => return,
-                // Closed on purpose, most likely: another try comes soon, and nothing is lost if it is good.
-                Ended::AfterFrames => failures = 0,
-                Ended::Early => {
-                    lost(&shared);
-                    failures = failures.saturating_add(1);
-                }
+        let ended = match ask(&host, &shared, request.clone()).await {
+            Ok(Response { status: 200, body: Body::Stream(stream), .. }) => relay(&host, &shared, stream).await,
+            Ok(Response { status: 401 | 403, .. }) => Ended::Refused,
+            Ok(_) | Err(_) => Ended::Early,
+        };
+        match ended {
+            Ended::Alone => return,
+            Ended::Refused if turn_away(&shared, &request) => {
+                run_beside(&host, &shared).await;
+                return;
             }
-        } else {
-            lost(&shared);
-            failures = failures.saturating_add(1);
+            // Closed on purpose, most likely: another try comes soon, and nothing is lost if it is good.
+            Ended::AfterFrames => failures = 0,
+            Ended::Early | Ended::Refused => {
+                lost(&shared);
+                failures = failures.saturating_add(1);
+            }
         }
         host.sleep(pause_ms(failures)).await;
-        let here = &mut *shared.borrow_mut();
-        here.readers.tend(host.now_ms());
-        here.send(Pushed::Send(Bytes::from_static(HEARTBEAT.as_bytes())));
+        tend(&host, &shared);
     }
+}
+
+/// Looks after the readers while nothing comes from upstream, and lets them know that the edge itself is there.
+fn tend<H: Host>(host: &H, shared: &RefCell<Shared>) {
+    let here = &mut *shared.borrow_mut();
+    here.readers.tend(host.now_ms());
+    here.send(Pushed::Send(Bytes::from_static(HEARTBEAT.as_bytes())));
+}
+
+/// Closes a room that upstream does not let in any more, so that each reader comes back with what it then has to show. False
+/// where one has come since `refused` was asked, with a newer way in.
+fn turn_away(shared: &RefCell<Shared>, refused: &Outgoing) -> bool {
+    let here = &mut *shared.borrow_mut();
+    if here.upstream.as_ref().is_some_and(|newest| newest.url != refused.url) {
+        return false;
+    }
+    here.readers.close(CloseReason::Refused);
+    here.followed = false;
+    true
 }
 
 /// Runs what was put beside the follower since.
@@ -177,15 +202,18 @@ async fn run_beside<H: Host>(host: &H, shared: &RefCell<Shared>) {
     host.sleep(1).await;
 }
 
-/// Asks upstream; says that it is lost where it does not answer soon.
+/// Asks upstream; says that it is lost where it does not answer soon, and waits for as long as a fetch may take.
 async fn ask<H: Host>(host: &H, shared: &RefCell<Shared>, request: Outgoing) -> Result<Response, HostError> {
-    let answer = Box::pin(host.fetch(request));
-    match select(answer, Box::pin(host.sleep(LOST_MS))).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(((), answer)) => {
-            lost(shared);
-            run_beside(host, shared).await;
-            answer.await
+    let mut answer = Box::pin(host.fetch(request));
+    loop {
+        match select(answer, Box::pin(host.sleep(LOST_MS))).await {
+            Either::Left((answer, _)) => return answer,
+            Either::Right(((), waiting)) => {
+                answer = waiting;
+                lost(shared);
+                tend(host, shared);
+                run_beside(host, shared).await;
+            }
         }
     }
 }
@@ -212,6 +240,8 @@ enum Ended {
     AfterFrames,
     /// It did not.
     Early,
+    /// Upstream does not let this room in any more.
+    Refused,
 }
 
 async fn relay<H: Host>(host: &H, shared: &RefCell<Shared>, mut stream: ByteStream) -> Ended {
@@ -235,6 +265,7 @@ async fn relay<H: Host>(host: &H, shared: &RefCell<Shared>, mut stream: ByteStre
                     here.send(told);
                     let pushed = match item {
                         Item::Heartbeat => Pushed::Send(Bytes::from_static(HEARTBEAT.as_bytes())),
+                        Item::Frame(frame) if is_refused(&frame) => return Ended::Refused,
                         Item::Frame(frame) => here.room.push(&frame),
                     };
                     if !here.send(pushed) {
@@ -252,6 +283,12 @@ async fn relay<H: Host>(host: &H, shared: &RefCell<Shared>, mut stream: ByteStre
             return ended;
         }
     }
+}
+
+/// Whether a frame says that upstream was refused itself: a shard's is the room of the performance.
+fn is_refused(frame: &Frame) -> bool {
+    frame.event == EVENT_CLOSE
+        && serde_json::from_str::<Close>(&frame.data).is_ok_and(|close| close.reason == CloseReason::Refused)
 }
 
 /// A piece with those that come within [`GATHER_MS`], and whether the stream is over.

@@ -149,6 +149,14 @@ impl Readers {
         }
     }
 
+    /// Ends every stream with this reason.
+    pub fn close(&mut self, reason: CloseReason) {
+        for queue in &self.queues {
+            queue.borrow_mut().close(reason);
+        }
+        self.let_go();
+    }
+
     fn let_go(&mut self) {
         let addresses = &mut self.addresses;
         self.queues.retain(|queue| {
@@ -165,6 +173,16 @@ impl Readers {
             }
             !gone
         });
+    }
+}
+
+impl Reader {
+    /// Puts `frames` in place of what waits; a stream that ended stays as it ended.
+    pub(super) fn replace(&self, frames: Vec<Bytes>) {
+        let mut queue = self.0.borrow_mut();
+        if !queue.ended {
+            queue.waiting = frames.into();
+        }
     }
 }
 

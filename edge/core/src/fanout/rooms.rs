@@ -3,10 +3,13 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{Either, select},
+};
 use nugul_api::headers::LAST_EVENT_ID;
 
-use super::{CLIENT_ADDRESS, Frame, Item, Joined, Parser, Reader, Shared, join};
+use super::{CLIENT_ADDRESS, Frame, Item, Joined, Parser, Reader, SILENCE_MS, Shared, join};
 use crate::{
     host::{Host, HostError, Outgoing},
     http::{Body, ByteStream, Response, header},
@@ -27,7 +30,7 @@ pub enum Entered {
     Behind(Behind),
 }
 
-/// A reader that catches up by itself before it is the room's.
+/// A reader that catches up by itself before the room serves it.
 pub struct Behind {
     own: ByteStream,
     parser: Parser,
@@ -35,38 +38,36 @@ pub struct Behind {
     has: String,
     /// Whether the pieces so far end where a frame does.
     is_whole: bool,
-    upstream: Outgoing,
-    room: Rc<RefCell<Shared>>,
-    /// So that the room is followed meanwhile. What it gets is for nobody.
+    /// Its place in the room, which is followed for it meanwhile.
     place: Reader,
+    room: Rc<RefCell<Shared>>,
 }
 
 impl Behind {
-    /// The next piece for the reader. `None` at the end.
-    pub async fn next(&mut self) -> Option<Vec<u8>> {
-        let piece = self.own.next().await?;
+    /// The next piece for the reader. `None` at the end, and where upstream is silent for longer than it may be.
+    pub async fn next<H: Host>(&mut self, host: &H) -> Option<Vec<u8>> {
+        let silence = Box::pin(host.sleep(SILENCE_MS));
+        let Either::Left((Some(piece), _)) = select(self.own.next(), silence).await else { return None };
         for item in self.parser.push(&piece).ok()? {
             if let Item::Frame(Frame { id: Some(id), .. }) = item {
                 self.has = id;
             }
         }
         self.is_whole = piece.ends_with(b"\n\n");
+        // What the room has sent it so far; taken, so that it does not count as one who takes nothing.
         while self.place.next().now_or_never().flatten().is_some() {}
         Some(piece)
     }
 
-    /// A place in the room, once that can go on after the pieces given so far.
-    pub fn caught_up<H: Host>(&self, host: &H) -> Option<(Reader, Rc<RefCell<Shared>>)> {
-        if !self.is_whole || !self.room.borrow().can_resume(&self.has) {
-            return None;
-        }
-        let mut upstream = self.upstream.clone();
-        upstream.headers.push((LAST_EVENT_ID.to_owned(), self.has.clone()));
-        match join(host, &self.room, upstream) {
-            Joined::Reader(reader) => Some((reader, Rc::clone(&self.room))),
-            // Served as before.
-            Joined::Full | Joined::TooMany => None,
-        }
+    /// Whether the room can go on after the pieces given so far.
+    pub fn is_caught_up(&self) -> bool {
+        self.is_whole && self.room.borrow().can_resume(&self.has)
+    }
+
+    /// The place in the room, which goes on after the pieces given so far.
+    pub fn into_place(self) -> (Reader, Rc<RefCell<Shared>>) {
+        self.room.borrow_mut().bring_up_to_date(&self.place, &self.has);
+        (self.place, self.room)
     }
 }
 
@@ -94,18 +95,9 @@ impl Rooms {
         };
         let Some(has) = behind else { return Ok(Ok(Entered::Here(reader, room))) };
         upstream.headers.retain(|(name, _)| name != CLIENT_ADDRESS);
-        let answer = host.fetch(upstream.clone()).await?;
+        let answer = host.fetch(upstream).await?;
         let Response { status: 200, body: Body::Stream(own), .. } = answer else { return Ok(Err(answer)) };
-        upstream.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(LAST_EVENT_ID));
-        Ok(Ok(Entered::Behind(Behind {
-            own,
-            parser: Parser::default(),
-            has,
-            is_whole: true,
-            upstream,
-            room,
-            place: reader,
-        })))
+        Ok(Ok(Entered::Behind(Behind { own, parser: Parser::default(), has, is_whole: true, place: reader, room })))
     }
 
     fn room(&self, performance: &str) -> Result<Rc<RefCell<Shared>>, HostError> {
