@@ -55,8 +55,8 @@ impl Host for Fake {
         if *self.down.borrow() {
             return Err(HostError::TimedOut);
         }
-        if *self.hangs.borrow() {
-            std::future::pending::<()>().await;
+        while *self.hangs.borrow() {
+            self.sleep(1).await;
         }
         let answers = self.answers.borrow().clone();
         Ok(answers.iter().rev().find_map(|a| a(&request)).unwrap_or_else(|| problem(Code::NotFound)))
@@ -450,6 +450,32 @@ fn an_older_index_serves_while_a_newer_one_loads_and_while_the_coordinator_is_aw
     assert!(text(fake.get("/api/v1/events", &[])).contains("위키드"));
     fake.run_tasks();
     assert!(text(fake.get("/", &[])).contains("위키드"));
+}
+
+#[test]
+fn a_crowd_asks_once_for_what_nobody_has_asked_before() {
+    let fake = Fake::new();
+    let target = format!("/api/v1/performances/{}", performance_id());
+    let ask = || Box::pin(handle(&fake, &fake.app, with(Request::new(Method::Get, &target), &[])));
+    *fake.hangs.borrow_mut() = true;
+    let mut crowd: Vec<_> = (0..20).map(|_| ask()).collect();
+    assert!(crowd.iter_mut().all(|one| one.as_mut().now_or_never().is_none()));
+    *fake.hangs.borrow_mut() = false;
+    assert!(crowd.into_iter().all(|one| futures_executor(one).status == 200));
+    assert_eq!(fake.taken(&target).len(), 1);
+
+    // Who has waited in vain asks too; whoever asks after a failure is not kept waiting.
+    *fake.hangs.borrow_mut() = true;
+    *fake.now.borrow_mut() += 60_000;
+    let (mut first, mut second) = (ask(), ask());
+    assert!(first.as_mut().now_or_never().is_none());
+    let begun = fake.now_ms();
+    while fake.asked.borrow().len() < 2 {
+        assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
+    }
+    assert!((2_000..3_000).contains(&(fake.now_ms() - begun)), "{}", fake.now_ms() - begun);
+    (*fake.down.borrow_mut(), *fake.hangs.borrow_mut()) = (true, false);
+    assert_eq!((futures_executor(ask()).status, futures_executor(ask()).status), (503, 503));
 }
 
 #[test]

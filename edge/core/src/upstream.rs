@@ -15,8 +15,12 @@ use crate::{
 const FRESH_MS: i64 = 3_000;
 /// How long it is given where the coordinator cannot be reached, in milliseconds.
 const STALE_MS: i64 = 60_000;
-/// How long one request that refreshes keeps others from doing the same, in milliseconds.
-const REFRESHING_MS: i64 = 5_000;
+/// How long one request that asks keeps others from doing the same, in milliseconds.
+const ASKED_MS: i64 = 5_000;
+/// How long others wait for what it asks where there is nothing to give meanwhile, in milliseconds.
+const FIRST_WAIT_MS: i64 = 2_000;
+/// How often they look whether it is there, in milliseconds.
+const LOOK_EVERY_MS: u64 = 25;
 /// The most answers kept.
 const KEPT_MAX: usize = 1_024;
 /// The largest answer kept or read as a whole, in bytes.
@@ -106,24 +110,32 @@ impl<H: Host> Ctx<'_, H> {
         to
     }
 
-    /// An answer of a coordinator that is the same for everyone, asked at most every few seconds.
+    /// An answer of a coordinator that is the same for everyone, asked at most every few seconds and by one request at a time: a
+    /// crowd may meet an instance that knows nothing yet.
     pub(crate) async fn ask_cached(&self, region: Option<u8>, target: &str) -> Result<Got, Code> {
-        let now = self.host.now_ms();
-        let kept = self.app.cache.get(target);
-        if let Some(kept) = &kept
-            && (now - kept.at < FRESH_MS || now - kept.refreshing_at < REFRESHING_MS && now - kept.at < STALE_MS)
-        {
-            return Ok(Got::Kept(kept.clone()));
-        }
-        self.app.cache.mark_refreshing(target, now);
+        let began = self.host.now_ms();
+        let (now, kept) = loop {
+            let now = self.host.now_ms();
+            match self.app.cache.look(target, now) {
+                Look::Good(kept) => return Ok(Got::Kept(kept)),
+                Look::Asked if now - began < FIRST_WAIT_MS => self.host.sleep(LOOK_EVERY_MS).await,
+                Look::Asked => break (now, None),
+                Look::Due(kept) => break (now, kept),
+            }
+        };
+        self.app.cache.mark_asked(target, now);
         let headers = vec![("accept-language".to_owned(), language_tag(self.lang).to_owned())];
         let answer = self.ask(region, Method::Get, target, headers, Vec::new()).await;
         let answer = match answer {
             Ok(answer) if answer.status < 500 => answer,
             failed => {
                 return match kept.filter(|kept| now - kept.at < STALE_MS) {
+                    // Not asked again for a while.
                     Some(kept) => Ok(Got::Kept(kept)),
-                    None => failed.map(Got::Answer),
+                    None => {
+                        self.app.cache.unmark(target);
+                        failed.map(Got::Answer)
+                    }
                 };
             }
         };
@@ -133,8 +145,11 @@ impl<H: Host> Ctx<'_, H> {
         }
         let text = |name: &str| answer.header(name).unwrap_or_default().to_owned();
         let (content_type, etag) = (text("content-type"), text("etag"));
-        let body = answer.body.collect(ANSWER_BYTES_MAX).await.map_err(|_| Code::Internal)?;
-        let kept = Kept { body: body.into(), content_type, etag, at: now, refreshing_at: i64::MIN / 2 };
+        let Ok(body) = answer.body.collect(ANSWER_BYTES_MAX).await else {
+            self.app.cache.unmark(target);
+            return Err(Code::Internal);
+        };
+        let kept = Kept { body: body.into(), content_type, etag, at: now };
         self.app.cache.put(target, kept.clone());
         Ok(Got::Kept(kept))
     }
@@ -191,7 +206,6 @@ pub(crate) struct Kept {
     pub(crate) content_type: String,
     pub(crate) etag: String,
     at: i64,
-    refreshing_at: i64,
 }
 
 impl Kept {
@@ -214,27 +228,52 @@ pub(crate) fn etag_matches(tags: &str, etag: &str) -> bool {
     tags.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
 }
 
-/// Answers kept for a short time.
+/// Answers kept for a short time, and when those were asked for that are on their way.
 #[derive(Default)]
-pub(crate) struct Cache(RefCell<HashMap<String, Kept>>);
+pub(crate) struct Cache {
+    kept: RefCell<HashMap<String, Kept>>,
+    asked: RefCell<HashMap<String, i64>>,
+}
+
+/// What there is of an answer.
+enum Look {
+    /// It may be given.
+    Good(Kept),
+    /// Nothing that may be given, but another request is asking.
+    Asked,
+    /// It is to be asked for; this is what is given should that fail.
+    Due(Option<Kept>),
+}
 
 impl Cache {
-    fn get(&self, target: &str) -> Option<Kept> {
-        self.0.borrow().get(target).cloned()
-    }
-
-    fn mark_refreshing(&self, target: &str, now: i64) {
-        if let Some(kept) = self.0.borrow_mut().get_mut(target) {
-            kept.refreshing_at = now;
+    fn look(&self, target: &str, now: i64) -> Look {
+        let asked = self.asked.borrow().get(target).is_some_and(|at| now - at < ASKED_MS);
+        match self.kept.borrow().get(target) {
+            Some(kept) if now - kept.at < FRESH_MS || asked && now - kept.at < STALE_MS => Look::Good(kept.clone()),
+            _ if asked => Look::Asked,
+            kept => Look::Due(kept.cloned()),
         }
     }
 
+    fn mark_asked(&self, target: &str, now: i64) {
+        let mut asked = self.asked.borrow_mut();
+        // Those of requests that were given up.
+        asked.retain(|_, at| now - *at < ASKED_MS);
+        asked.insert(target.to_owned(), now);
+    }
+
+    fn unmark(&self, target: &str) {
+        self.asked.borrow_mut().remove(target);
+    }
+
     fn forget(&self, target: &str) {
-        self.0.borrow_mut().remove(target);
+        self.kept.borrow_mut().remove(target);
+        self.unmark(target);
     }
 
     fn put(&self, target: &str, kept: Kept) {
-        let mut all = self.0.borrow_mut();
+        self.unmark(target);
+        let mut all = self.kept.borrow_mut();
         if all.len() >= KEPT_MAX {
             all.retain(|_, old| kept.at - old.at < FRESH_MS);
         }
