@@ -164,6 +164,10 @@ struct Audience {
 }
 
 impl Audiences {
+    fn of(&self, id: PerformanceId) -> Option<bool> {
+        self.0.borrow().get(&id).copied()
+    }
+
     fn note(&self, id: PerformanceId, members_only: bool) {
         let mut all = self.0.borrow_mut();
         if all.len() >= AUDIENCES_MAX {
@@ -184,23 +188,30 @@ enum Opened {
 /// Whether a performance's seats may be told to who asks: to everyone, or by a good stream ticket.
 async fn open_stream<H: Host>(ctx: &Ctx<'_, H>, request: &Request, id: &str) -> Result<Opened, Response> {
     let id: PerformanceId = id.parse().map_err(|_| ctx.refuse(Code::NotFound))?;
-    let known = match ctx.ask_cached(Some(id.region().0), &format!("{API}/performances/{id}")).await {
-        Ok(Got::Kept(kept)) => serde_json::from_slice::<Audience>(&kept.body).ok().map(|a| a.members_only),
-        Ok(Got::Answer(answer)) if answer.status < 500 => return Err(answer),
-        Err(Code::NotFound) => return Err(ctx.refuse(Code::NotFound)),
-        Ok(Got::Answer(_)) | Err(_) => None,
-    };
-    if let Some(members_only) = known {
-        ctx.app.audiences.note(id, members_only);
-    }
-    let known = known.or_else(|| ctx.app.audiences.0.borrow().get(&id).copied());
-    if !known.ok_or_else(|| ctx.refuse(Code::Unavailable))? {
+    if !is_members_only(ctx, id).await? {
         return Ok(Opened::ToEveryone);
     }
     let params = parse_form(&request.query);
     let ticket = field(&params, "ticket").ok_or_else(|| ctx.refuse(Code::StreamTicketMissing))?;
     session::verify_ticket(ctx, ticket, id).await.map_err(|code| ctx.refuse(code))?;
     Ok(Opened::ByTicket(ticket.to_owned()))
+}
+
+/// Whether a performance is for members only. The coordinator is asked once.
+async fn is_members_only<H: Host>(ctx: &Ctx<'_, H>, id: PerformanceId) -> Result<bool, Response> {
+    if let Some(known) = ctx.app.audiences.of(id) {
+        return Ok(known);
+    }
+    match ctx.ask_cached(Some(id.region().0), &format!("{API}/performances/{id}")).await {
+        Ok(Got::Kept(kept)) => {
+            let audience: Audience = serde_json::from_slice(&kept.body).map_err(|_| ctx.refuse(Code::Unavailable))?;
+            ctx.app.audiences.note(id, audience.members_only);
+            Ok(audience.members_only)
+        }
+        Ok(Got::Answer(answer)) if answer.status < 500 => Err(answer),
+        Err(Code::NotFound) => Err(ctx.refuse(Code::NotFound)),
+        Ok(Got::Answer(_)) | Err(_) => Err(ctx.refuse(Code::Unavailable)),
+    }
 }
 
 /// Joins the seat stream of a performance that exists.
