@@ -181,9 +181,10 @@ fn incoming(mut request: Request) -> Result<http::Request> {
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         headers.push(("host".into(), format!("{}{port}", url.host_str().unwrap_or_default())));
     }
-    let body = match request.stream() {
-        Ok(stream) if !method.is_read() => Body::Stream(pieces(stream, None)),
-        _ => Body::Empty,
+    let body = if method.is_read() {
+        Body::Empty
+    } else {
+        request.stream().map_or(Body::Empty, |stream| Body::Stream(pieces(stream, None)))
     };
     Ok(http::Request {
         method,
