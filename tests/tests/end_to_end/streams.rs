@@ -30,8 +30,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 const READERS: [usize; 2] = [600, 400];
 /// Readers of a room at the edge before more are sent elsewhere.
 const ROOM_READERS: &str = "150";
-/// Instances of the component for Spin in which these readers meet, at most: a tenth of them.
-const INSTANCES_MAX: i64 = 60;
+/// Instances of the component for Spin in which these readers meet, at most. How many there are is the host's choice: 10 to 20 on a
+/// machine with time to spare, and about 100 where the processors are never free, because it takes a new one while all are busy.
+const INSTANCES_MAX: i64 = 200;
 /// Readers that may be on their way back while upstreams are counted.
 const AWAY_MAX: i64 = 20;
 /// Clients that hold and give back, each for itself.
