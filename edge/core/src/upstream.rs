@@ -129,14 +129,12 @@ impl<H: Host> Ctx<'_, H> {
         let answer = match answer {
             Ok(answer) if answer.status < 500 => answer,
             failed => {
-                return match kept.filter(|kept| now - kept.at < STALE_MS) {
+                if let Some(kept) = kept.filter(|kept| now - kept.at < STALE_MS) {
                     // Not asked again for a while.
-                    Some(kept) => Ok(Got::Kept(kept)),
-                    None => {
-                        self.app.cache.unmark(target);
-                        failed.map(Got::Answer)
-                    }
-                };
+                    return Ok(Got::Kept(kept));
+                }
+                self.app.cache.unmark(target);
+                return failed.map(Got::Answer);
             }
         };
         if answer.status != 200 {
