@@ -130,8 +130,8 @@ async fn a_rebuild_that_was_interrupted_goes_on_where_it_was() {
         let pass = keeper::pass(app, client);
         let steps = std::time::Duration::from_millis(20 + 15 * interrupted);
         if let Ok(worked) = tokio::time::timeout(steps, pass).await {
-            // Nothing was left to do where the one before was interrupted in its very last step.
-            worked.unwrap();
+            // Nothing is left to do where the one before was interrupted in its very last step.
+            assert!(worked.unwrap() || interrupted > 0);
             break;
         }
         interrupted += 1;

@@ -29,8 +29,6 @@ const ASK_EVERY_MS: i64 = 2_000;
 const ASK_FIRST_EVERY_MS: i64 = 250;
 /// A load that began longer ago is taken for given up, in milliseconds.
 const LOADING_MS: i64 = 5_000;
-/// How often it looks, in milliseconds.
-const LOOK_EVERY_MS: u64 = 25;
 /// How many events that open later are remembered.
 const OPENING_MAX: usize = 100;
 /// How long an answer keeps its tag, in milliseconds.
@@ -151,9 +149,8 @@ pub(crate) async fn index<H: Host>(ctx: &Ctx<'_, H>) -> Result<Rc<Joined>, Code>
         (None, true) => load(ctx).await,
         (None, false) => {
             // Another request is loading the first index.
-            while current(ctx.app).is_none() && ctx.app.catalogue.0.borrow().is_loading(ctx.host.now_ms()) {
-                ctx.host.sleep(LOOK_EVERY_MS).await;
-            }
+            let is_over = |now| current(ctx.app).is_some() || !ctx.app.catalogue.0.borrow().is_loading(now);
+            ctx.until(|now| is_over(now).then_some(())).await;
         }
     }
     current(ctx.app).ok_or(Code::Unavailable)

@@ -34,8 +34,6 @@ const NO_KEYS_EVERY_MS: i64 = 500;
 const REFRESHED_KEPT_MS: i64 = 30_000;
 /// How long a request waits for another's refresh, in milliseconds.
 const REFRESH_WAIT_MS: i64 = 5_000;
-/// How often it looks, in milliseconds.
-const LOOK_EVERY_MS: u64 = 25;
 /// The most refreshes remembered.
 const REFRESHES_MAX: usize = 4_096;
 /// The longest cookie that is looked at, in bytes.
@@ -121,9 +119,8 @@ async fn with_keys<H: Host, T>(
         }
     } else {
         // Another request is fetching the first keys.
-        while ctx.app.keys.0.borrow().by_region.is_empty() && ctx.host.now_ms() - now < NO_KEYS_EVERY_MS {
-            ctx.host.sleep(LOOK_EVERY_MS).await;
-        }
+        let is_over = |at| !ctx.app.keys.0.borrow().by_region.is_empty() || at - now >= NO_KEYS_EVERY_MS;
+        ctx.until(|at| is_over(at).then_some(())).await;
     }
     let state = ctx.app.keys.0.borrow();
     if state.by_region.is_empty() { Some(Err(Code::Unavailable)) } else { look(&state.by_region) }
@@ -201,25 +198,22 @@ struct Refresh {
 async fn renew<H: Host>(ctx: &Ctx<'_, H>, region: Option<u8>, refresh: &str) -> Result<Tokens, Code> {
     let digest: [u8; 32] = Sha256::digest(refresh.as_bytes()).into();
     let started = ctx.host.now_ms();
-    loop {
-        let now = ctx.host.now_ms();
-        {
-            let mut all = ctx.app.refreshes.0.borrow_mut();
-            all.retain(|_, r| now - r.at < REFRESHED_KEPT_MS);
-            match all.get(&digest) {
-                Some(Refresh { outcome: Some(outcome), .. }) => return outcome.clone(),
-                Some(_) if now - started < REFRESH_WAIT_MS => {}
-                Some(_) => return Err(Code::Unavailable),
-                None => {
-                    if all.len() >= REFRESHES_MAX {
-                        return Err(Code::Unavailable);
-                    }
-                    all.insert(digest, Refresh { at: now, outcome: None });
-                    break;
-                }
+    // Another request's outcome; nothing where it is for this one to ask.
+    let found = ctx.until(|now| {
+        let mut all = ctx.app.refreshes.0.borrow_mut();
+        all.retain(|_, r| now - r.at < REFRESHED_KEPT_MS);
+        match all.get(&digest) {
+            Some(Refresh { outcome: Some(outcome), .. }) => Some(Some(outcome.clone())),
+            Some(_) if now - started < REFRESH_WAIT_MS => None,
+            None if all.len() < REFRESHES_MAX => {
+                all.insert(digest, Refresh { at: now, outcome: None });
+                Some(None)
             }
+            Some(_) | None => Some(Some(Err(Code::Unavailable))),
         }
-        ctx.host.sleep(LOOK_EVERY_MS).await;
+    });
+    if let Some(outcome) = found.await {
+        return outcome;
     }
     let outcome = ask_renewal(ctx, region, refresh, &digest).await;
     let mut all = ctx.app.refreshes.0.borrow_mut();

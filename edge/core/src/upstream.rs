@@ -19,7 +19,7 @@ const STALE_MS: i64 = 60_000;
 const ASKED_MS: i64 = 5_000;
 /// How long others wait for what it asks where there is nothing to give meanwhile, in milliseconds.
 const FIRST_WAIT_MS: i64 = 2_000;
-/// How often they look whether it is there, in milliseconds.
+/// How often a request looks whether another has brought what both want, in milliseconds.
 const LOOK_EVERY_MS: u64 = 25;
 /// The most answers kept.
 const KEPT_MAX: usize = 1_024;
@@ -110,18 +110,29 @@ impl<H: Host> Ctx<'_, H> {
         to
     }
 
+    /// Waits until `look` finds at the time it is given what another request is about to bring: one cannot wake another on every
+    /// platform. The bound is `look`'s.
+    pub(crate) async fn until<T>(&self, look: impl Fn(i64) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = look(self.host.now_ms()) {
+                return found;
+            }
+            self.host.sleep(LOOK_EVERY_MS).await;
+        }
+    }
+
     /// An answer of a coordinator that is the same for everyone, asked at most every few seconds and by one request at a time: a
     /// crowd may meet an instance that knows nothing yet.
     pub(crate) async fn ask_cached(&self, region: Option<u8>, target: &str) -> Result<Got, Code> {
         let began = self.host.now_ms();
-        let (now, kept) = loop {
-            let now = self.host.now_ms();
-            match self.app.cache.look(target, now) {
-                Look::Good(kept) => return Ok(Got::Kept(kept)),
-                Look::Asked if now - began < FIRST_WAIT_MS => self.host.sleep(LOOK_EVERY_MS).await,
-                Look::Asked => break (now, None),
-                Look::Due(kept) => break (now, kept),
-            }
+        let found = self.until(|now| match self.app.cache.look(target, now) {
+            Look::Asked if now - began < FIRST_WAIT_MS => None,
+            found => Some((now, found)),
+        });
+        let (now, kept) = match found.await {
+            (_, Look::Good(kept)) => return Ok(Got::Kept(kept)),
+            (now, Look::Asked) => (now, None),
+            (now, Look::Due(kept)) => (now, kept),
         };
         self.app.cache.mark_asked(target, now);
         let headers = vec![("accept-language".to_owned(), language_tag(self.lang).to_owned())];

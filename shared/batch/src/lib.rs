@@ -156,16 +156,15 @@ mod tests {
         let (batch, done) = (Batch::new(4, 100), RefCell::default());
         let join = async |n| batch.join(n, |some| tenfold(&done, some)).await;
         let leaves = async |n, after| tokio::time::timeout(after, join(n)).await.is_err();
-        let after = async |time, one| {
-            tokio::time::sleep(time).await;
-            join(one).await
-        };
         // 2 leaves while it waits; 3 has the turn after 1, with 4, and leaves in the middle of it: 4 has to try again.
         let late = async {
             tokio::time::sleep(STEP / 4).await;
             tokio::join!(leaves(2, STEP / 4), leaves(3, STEP), join(4))
         };
-        let results = tokio::join!(join(1), late, after(STEP * 5, 4));
+        let results = tokio::join!(join(1), late, async {
+            tokio::time::sleep(STEP * 5).await;
+            join(4).await
+        });
         assert_eq!(results, (Ok(10), (true, true, Err(NotDone::Abandoned)), Ok(40)));
         assert_eq!(*done.borrow(), [vec![1], vec![3, 4], vec![4]]);
     }

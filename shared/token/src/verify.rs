@@ -1,4 +1,4 @@
-//! The public half: who may be believed.
+//! Who may be believed: as the public half of a key says, or the key itself.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::Signer;
