@@ -26,8 +26,8 @@ pub struct Batches {
 impl Default for Batches {
     fn default() -> Self {
         Self {
-            making: Batch::in_powers_of_two(AT_ONCE, WAITING_MAX),
-            confirming: Batch::in_powers_of_two(AT_ONCE, WAITING_MAX),
+            making: Batch::of_transactions(AT_ONCE, WAITING_MAX),
+            confirming: Batch::of_transactions(AT_ONCE, WAITING_MAX),
         }
     }
 }

@@ -172,7 +172,7 @@ impl Payments {
             counters: Counters::default(),
             news: News::default(),
             results: watch::Sender::new(()),
-            prepares: Batch::in_powers_of_two(PREPARED_TOGETHER, PREPARES_MAX),
+            prepares: Batch::of_transactions(PREPARED_TOGETHER, PREPARES_MAX),
             starts: starting::starts(),
             settlements: settle::settlements(),
             work: Notify::new(),

@@ -30,8 +30,8 @@ pub struct Settlement {
 }
 
 /// Where outcomes wait.
-pub const fn settlements() -> Settlements {
-    Batch::in_powers_of_two(TOGETHER, WAITING_MAX)
+pub fn settlements() -> Settlements {
+    Batch::of_transactions(TOGETHER, WAITING_MAX)
 }
 
 /// What became of an outcome.

@@ -51,8 +51,8 @@ pub enum Begun {
 pub type Starts = Batch<Ask, Result<Begun, Refusal>>;
 
 /// Where they wait.
-pub const fn starts() -> Starts {
-    Batch::in_powers_of_two(TOGETHER, WAITING_MAX)
+pub fn starts() -> Starts {
+    Batch::of_transactions(TOGETHER, WAITING_MAX)
 }
 
 impl Payments {

@@ -7,27 +7,70 @@ mod apart;
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 pub use apart::{Together, Work, all_or_each};
 
 /// Those who wait for the next turn at one kind of work.
 #[derive(Debug)]
 pub struct Batch<T, R> {
-    waiting: Mutex<VecDeque<Waiting<T, R>>>,
-    turn: Semaphore,
+    queue: Arc<Queue<T, R>>,
     at_once: usize,
-    in_powers_of_two: bool,
+    are_transactions: bool,
     waiting_max: usize,
 }
 
+type Queue<T, R> = Mutex<Waiting<T, R>>;
+
 #[derive(Debug)]
 struct Waiting<T, R> {
+    pieces: VecDeque<Piece<T, R>>,
+    /// Whether nobody has the turn; then nobody waits.
+    is_free: bool,
+}
+
+#[derive(Debug)]
+struct Piece<T, R> {
     one: T,
-    done: oneshot::Sender<R>,
+    told: oneshot::Sender<Told<T, R>>,
+}
+
+/// What becomes of a piece that waits.
+#[derive(Debug)]
+enum Told<T, R> {
+    /// Somebody did it.
+    Done(R),
+    /// It is the first of the next turn.
+    Turn(Turn<T, R>, T),
+}
+
+/// The turn: whoever leaves it, done or not, gives it to who has waited longest.
+#[derive(Debug)]
+struct Turn<T, R>(Arc<Queue<T, R>>);
+
+impl<T, R> Drop for Turn<T, R> {
+    fn drop(&mut self) {
+        let first = {
+            let mut waiting = lock(&self.0);
+            waiting.forget_who_left();
+            let first = waiting.pieces.pop_front();
+            waiting.is_free = first.is_none();
+            first
+        };
+        if let Some(Piece { one, told }) = first {
+            // Should they leave at this moment, the turn goes on from there.
+            drop(told.send(Told::Turn(Self(Arc::clone(&self.0)), one)));
+        }
+    }
+}
+
+impl<T, R> Waiting<T, R> {
+    fn forget_who_left(&mut self) {
+        self.pieces.retain(|piece| !piece.told.is_closed());
+    }
 }
 
 /// Why a piece of work was not done. Whether it had an effect is known only where too many wait: then it had none.
@@ -41,24 +84,20 @@ pub enum NotDone {
 
 impl<T, R> Batch<T, R> {
     /// One turn at a time, with at most `at_once` pieces of work; at most `waiting_max` wait for theirs.
-    pub const fn new(at_once: usize, waiting_max: usize) -> Self {
-        Self::with(at_once, false, waiting_max)
+    pub fn new(at_once: usize, waiting_max: usize) -> Self {
+        let queue = Arc::new(Mutex::new(Waiting { pieces: VecDeque::new(), is_free: true }));
+        Self { queue, at_once, are_transactions: false, waiting_max }
     }
 
-    /// The same with a power of two of pieces in each turn: for work whose statements are as long as the pieces are many, so that
-    /// few different ones are prepared.
-    pub const fn in_powers_of_two(at_once: usize, waiting_max: usize) -> Self {
-        Self::with(at_once, true, waiting_max)
-    }
-
-    const fn with(at_once: usize, in_powers_of_two: bool, waiting_max: usize) -> Self {
-        let waiting = Mutex::new(VecDeque::new());
-        Self { waiting, turn: Semaphore::const_new(1), at_once, in_powers_of_two, waiting_max }
+    /// The same for turns that are durable transactions. As few as can be: a turn begins when whoever can go on at that moment has
+    /// come along. With few different statements, which are as long as the pieces are many: it has a power of two of them.
+    pub fn of_transactions(at_once: usize, waiting_max: usize) -> Self {
+        Self { are_transactions: true, ..Self::new(at_once, waiting_max) }
     }
 
     /// Whether one more may wait at this moment.
     pub fn has_room(&self) -> bool {
-        self.lock().len() < self.waiting_max
+        lock(&self.queue).pieces.len() < self.waiting_max
     }
 
     /// Has `one` done, with whatever else waits, by this caller's `work` or another's. `work` gives a result for each, in
@@ -68,54 +107,72 @@ impl<T, R> Batch<T, R> {
         F: Fn(Vec<T>) -> W,
         W: Future<Output = Vec<R>>,
     {
-        let (done, mut outcome) = oneshot::channel();
-        {
-            let mut waiting = self.lock();
-            if waiting.len() >= self.waiting_max {
-                return Err(NotDone::TooMany);
+        let (turn, one) = match self.enter(one)? {
+            Entered::Turn(turn, one) => (turn, one),
+            Entered::Waits(mut told) => {
+                // Under a simulation whoever has the turn may stand between two steps, and is waited for step by step.
+                while nugul_points::is_simulated() && told.is_empty() {
+                    nugul_points::point("batch.turn").await;
+                }
+                match (&mut told).await {
+                    Ok(Told::Done(result)) => return Ok(result),
+                    Ok(Told::Turn(turn, one)) => (turn, one),
+                    Err(_) => return Err(NotDone::Abandoned),
+                }
             }
-            waiting.push_back(Waiting { one, done });
+        };
+        if self.are_transactions && !nugul_points::is_simulated() {
+            tokio::task::yield_now().await;
         }
-        loop {
-            // Under a simulation whoever has the turn may stand between two steps, and is waited for step by step.
-            while nugul_points::is_simulated() && self.turn.available_permits() == 0 && outcome.is_empty() {
-                nugul_points::point("batch.turn").await;
-            }
-            let turn = tokio::select! {
-                biased;
-                result = &mut outcome => return result.map_err(|_| NotDone::Abandoned),
-                turn = self.turn.acquire() => turn,
-            };
-            // Whoever can go on at this moment does so first, and may come along.
-            if !nugul_points::is_simulated() {
-                tokio::task::yield_now().await;
-            }
-            let (some, done): (Vec<_>, Vec<_>) = self.next().into_iter().map(|w| (w.one, w.done)).unzip();
-            for (done, result) in done.into_iter().zip(work(some).await) {
-                // Who left meanwhile needs no answer.
-                let _ = done.send(result);
-            }
-            drop(turn);
+        let (others, told): (Vec<_>, Vec<_>) = self.next().into_iter().map(|piece| (piece.one, piece.told)).unzip();
+        let mut results = work([one].into_iter().chain(others).collect()).await.into_iter();
+        // The next turn need not wait until all have been told.
+        drop(turn);
+        let own = results.next().ok_or(NotDone::Abandoned);
+        for (told, result) in told.into_iter().zip(results) {
+            // Who left meanwhile needs no answer.
+            let _ = told.send(Told::Done(result));
         }
+        own
     }
 
-    /// The next that wait, without those who have left.
-    fn next(&self) -> Vec<Waiting<T, R>> {
-        let mut waiting = self.lock();
-        waiting.retain(|w| !w.done.is_closed());
-        let most = waiting.len().min(self.at_once);
-        let some = if self.in_powers_of_two && most > 0 { 1 << most.ilog2() } else { most };
-        waiting.drain(..some).collect()
+    /// Takes the turn where it is free, or waits.
+    fn enter(&self, one: T) -> Result<Entered<T, R>, NotDone> {
+        let mut waiting = lock(&self.queue);
+        if waiting.is_free {
+            waiting.is_free = false;
+            return Ok(Entered::Turn(Turn(Arc::clone(&self.queue)), one));
+        }
+        if waiting.pieces.len() >= self.waiting_max {
+            return Err(NotDone::TooMany);
+        }
+        let (told, tells) = oneshot::channel();
+        waiting.pieces.push_back(Piece { one, told });
+        Ok(Entered::Waits(tells))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiting<T, R>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Who comes along with the first of a turn, without those who have left.
+    fn next(&self) -> Vec<Piece<T, R>> {
+        let mut waiting = lock(&self.queue);
+        waiting.forget_who_left();
+        let most = (1 + waiting.pieces.len()).min(self.at_once);
+        let some = if self.are_transactions { 1 << most.ilog2() } else { most };
+        waiting.pieces.drain(..some - 1).collect()
     }
+}
+
+enum Entered<T, R> {
+    Turn(Turn<T, R>, T),
+    Waits(oneshot::Receiver<Told<T, R>>),
+}
+
+fn lock<T, R>(queue: &Queue<T, R>) -> MutexGuard<'_, Waiting<T, R>> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, time::Duration};
+    use std::{cell::RefCell, future::poll_fn, task::Poll, time::Duration};
 
     use super::*;
 
@@ -139,12 +196,12 @@ mod tests {
         let (first, second, late) = tokio::join!(join(1), join(2), late());
         assert_eq!((first, second), (Ok(10), Ok(20)));
         assert_eq!(late, (Ok(30), Ok(40), Ok(50), Ok(60), Ok(70)));
-        assert_eq!(*done.borrow(), [vec![1, 2], vec![3, 4, 5, 6], vec![7]]);
+        assert_eq!(*done.borrow(), [vec![1], vec![2, 3, 4, 5], vec![6, 7]]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_turn_has_a_power_of_two_of_pieces_where_that_is_wanted() {
-        let (batch, done) = (Batch::in_powers_of_two(4, 100), RefCell::default());
+    async fn a_transaction_has_a_power_of_two_of_pieces() {
+        let (batch, done) = (Batch::of_transactions(4, 100), RefCell::default());
         let join = async |n| batch.join(n, |some| tenfold(&done, some)).await;
         let results = tokio::join!(join(1), join(2), join(3));
         assert_eq!(results, (Ok(10), Ok(20), Ok(30)));
@@ -167,6 +224,25 @@ mod tests {
         });
         assert_eq!(results, (Ok(10), (true, true, Err(NotDone::Abandoned)), Ok(40)));
         assert_eq!(*done.borrow(), [vec![1], vec![3, 4], vec![4]]);
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_is_given_to_who_leaves_at_that_moment_goes_on() {
+        let (batch, done) = (Batch::new(1, 100), RefCell::<Vec<Vec<u32>>>::default());
+        let work = async |some: Vec<u32>| {
+            done.borrow_mut().push(some.clone());
+            tokio::task::yield_now().await;
+            some
+        };
+        let [mut first, mut second, mut third] = [1, 2, 3].map(|n| Box::pin(batch.join(n, work)));
+        for join in [&mut first, &mut second, &mut third] {
+            let begun = poll_fn(|context| Poll::Ready(join.as_mut().poll(context))).await;
+            assert!(begun.is_pending());
+        }
+        assert_eq!(first.await, Ok(1));
+        drop(second);
+        assert_eq!(third.await, Ok(3));
+        assert_eq!(*done.borrow(), [vec![1], vec![3]]);
     }
 
     #[tokio::test(start_paused = true)]
