@@ -6,6 +6,7 @@
 mod claims;
 mod key;
 mod known;
+mod own;
 mod verify;
 
 pub use claims::{AccessClaims, EntryClaims, StreamClaims};
