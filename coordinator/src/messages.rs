@@ -80,6 +80,11 @@ impl Lane {
     /// Every lane.
     pub const ALL: [Self; 3] = [Self::Payment, Self::Seats, Self::Mail];
 
+    /// Every lane as a list in SQL: for who looks for messages of any.
+    pub fn all_in_sql() -> String {
+        Self::ALL.map(|lane| (lane as i64).to_string()).join(", ")
+    }
+
     /// Messages on their way at once. A payment may wait for its provider, a mail server for nobody in a hurry.
     pub const fn at_once(self) -> usize {
         match self {

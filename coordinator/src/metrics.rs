@@ -3,9 +3,9 @@
 use std::{fmt::Write, sync::atomic::Ordering};
 
 use axum::{Router, extract::State, routing::get};
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
-use crate::{app::App, error::ApiError, parked};
+use crate::{app::App, error::ApiError, messages::Lane, parked};
 
 /// The private routes.
 pub fn router(app: App) -> Router {
@@ -13,8 +13,8 @@ pub fn router(app: App) -> Router {
 }
 
 async fn metrics(State(app): State<App>) -> Result<String, ApiError> {
-    let owed = "SELECT COUNT(*) AS n FROM outbox WHERE done_at IS NULL";
-    let owed: i64 = sqlx::query(owed).fetch_one(app.db.pool()).await?.try_get("n")?;
+    let owed = format!("SELECT COUNT(*) AS n FROM outbox WHERE lane IN ({}) AND done_at IS NULL", Lane::all_in_sql());
+    let owed: i64 = sqlx::query(AssertSqlSafe(owed)).fetch_one(app.db.pool()).await?.try_get("n")?;
     let mut text =
         String::from("# HELP nugul_outbox_pending Messages owed to others.\n# TYPE nugul_outbox_pending gauge\n");
     // Writing to a String does not fail.

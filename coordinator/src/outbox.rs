@@ -267,8 +267,9 @@ pub async fn deliver(app: App) {
 async fn take_all_over(app: &Parts) -> Result<(), ApiError> {
     if app.db.is_sqlite() {
         let now = app.now().as_millis();
-        let text = "UPDATE outbox SET next_at = ? WHERE done_at IS NULL AND next_at > ?";
-        sqlx::query(text).bind(now).bind(now).execute(app.db.writes()).await?;
+        let lanes = Lane::all_in_sql();
+        let text = format!("UPDATE outbox SET next_at = ? WHERE lane IN ({lanes}) AND done_at IS NULL AND next_at > ?");
+        sqlx::query(AssertSqlSafe(text)).bind(now).bind(now).execute(app.db.writes()).await?;
     }
     Ok(())
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use nugul_domain::PerformanceId;
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
-use crate::{accounts, app::App, error::ApiError, rounds};
+use crate::{accounts, app::App, error::ApiError, messages::Lane, rounds};
 
 /// How often.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
@@ -31,13 +31,14 @@ pub async fn keep_tidy(app: App) {
 
 async fn sweep(app: &App) -> Result<(), ApiError> {
     accounts::service::sweep(app).await?;
+    let messages = format!("DELETE FROM outbox WHERE lane IN ({}) AND done_at < ?", Lane::all_in_sql());
     for (sql, age_ms) in [
         ("DELETE FROM idempotency WHERE created_at < ?", ANSWERS_FOR_MS),
-        ("DELETE FROM outbox WHERE done_at < ?", MESSAGES_FOR_MS),
+        (messages.as_str(), MESSAGES_FOR_MS),
         ("DELETE FROM seat_corrections WHERE corrected_at < ?", CORRECTIONS_FOR_MS),
         ("DELETE FROM search_jobs WHERE finished_at < ?", MESSAGES_FOR_MS),
     ] {
-        sqlx::query(sql).bind(app.now().plus_ms(-age_ms).as_millis()).execute(app.db.writes()).await?;
+        sqlx::query(AssertSqlSafe(sql)).bind(app.now().plus_ms(-age_ms).as_millis()).execute(app.db.writes()).await?;
     }
     forget_seats(app).await
 }
