@@ -108,7 +108,15 @@ struct Known {
 }
 
 /// Holds of one performance that wait for the next function.
-type Holding = Batch<HoldRequest, Result<Result<Hold, HoldRefusal>, Error>>;
+type Holding = Batch<Wanted, Result<Result<Hold, HoldRefusal>, Error>>;
+
+/// A hold that is asked for.
+#[derive(Clone)]
+struct Wanted {
+    request: HoldRequest,
+    /// What is written with it.
+    pointer: Option<Cmd>,
+}
 
 /// The functions on seats.
 fn library() -> Library {
@@ -227,13 +235,16 @@ impl RedisSeats {
         request: HoldRequest,
         is_doubtful: bool,
     ) -> Result<Result<Hold, HoldRefusal>, Error> {
-        // The pointer is in another slot, so not in the function; both are sent at once, so a hold is one round trip. Where it is
-        // doubtful, the pointer would most likely have to be taken back.
         let (id, ttl) = (request.id, pointer_ttl(request.ttl_ms));
         let hold_ttl = Duration::from_millis(u64::try_from(request.ttl_ms).unwrap_or_default());
-        let point = async { if is_doubtful { Ok(()) } else { self.point(id, performance, ttl).await } };
-        let held = tokio::time::timeout(HOLD_TIMEOUT, self.hold_together(performance, request));
-        let (answer, pointed) = tokio::join!(held, point);
+        // The pointer is in another slot, so not in the function. One server is sent it with the function; in a cluster it may be a
+        // server that is away, and keeps no other hold waiting. Either way a hold is one round trip. Where it is doubtful, the
+        // pointer would most likely have to be taken back.
+        let is_apart = self.connection.is_cluster();
+        let pointer = (!is_doubtful && !is_apart).then(|| pointing(id, performance, ttl));
+        let held = self.hold_together(performance, Wanted { request, pointer });
+        let point = async { if is_apart && !is_doubtful { self.point(id, performance, ttl).await } else { Ok(()) } };
+        let (answer, pointed) = tokio::join!(tokio::time::timeout(HOLD_TIMEOUT, held), point);
         let hold = match answer.map_err(unavailable)?? {
             Ok(hold) => hold,
             Err(refusal) => {
@@ -257,31 +268,31 @@ impl RedisSeats {
     async fn hold_together(
         &self,
         performance: PerformanceId,
-        request: HoldRequest,
+        wanted: Wanted,
     ) -> Result<Result<Hold, HoldRefusal>, Error> {
         let holding = self.look_after(performance, RECHECK);
-        let work = async |some: Vec<HoldRequest>| {
+        let work = async |some: Vec<Wanted>| {
             let made = self.hold_all(performance, &some).await;
             made.unwrap_or_else(|e| vec![Err(e); some.len()])
         };
         for _ in 1..ABANDONED_MAX {
-            match holding.join(request.clone(), &work).await {
+            match holding.join(wanted.clone(), &work).await {
                 // Asked again, because its key gets the same answer should it have been made.
                 Err(NotDone::Abandoned) => {}
                 done => return done.map_err(not_done)?,
             }
         }
-        holding.join(request, &work).await.map_err(not_done)?
+        holding.join(wanted, &work).await.map_err(not_done)?
     }
 
     /// Makes holds in one function; a result for each, in their order.
     async fn hold_all(
         &self,
         performance: PerformanceId,
-        requests: &[HoldRequest],
+        all: &[Wanted],
     ) -> Result<Vec<Result<Result<Hold, HoldRefusal>, Error>>, Error> {
         let mut call = self.keyed("hold", performance);
-        for request in requests {
+        for Wanted { request, .. } in all {
             call.key(answer_key(performance, request.user, &request.key))
                 .arg(request.id.to_string())
                 .arg(request.user.to_string())
@@ -290,9 +301,10 @@ impl RedisSeats {
                 .arg(request.limit)
                 .arg(commas(&request.seats));
         }
-        let answer = self.run(&call).await?;
+        let pointers: Vec<Cmd> = all.iter().filter_map(|wanted| wanted.pointer.clone()).collect();
+        let answer = self.run_with(&call, &pointers).await?;
         let (pairs, rest) = answer.as_chunks::<2>();
-        if pairs.len() != requests.len() || !rest.is_empty() {
+        if pairs.len() != all.len() || !rest.is_empty() {
             return Err(nonsense(&answer));
         }
         let held = |pair: &[String; 2]| match pair {
@@ -653,14 +665,17 @@ impl RedisSeats {
     }
 
     async fn run(&self, call: &Call<'_>) -> Result<Vec<String>, Error> {
-        let answer = self.connection.run(call).await?;
+        self.run_with(call, &[]).await
+    }
+
+    async fn run_with(&self, call: &Call<'_>, with: &[Cmd]) -> Result<Vec<String>, Error> {
+        let answer = self.connection.run_with(call, with).await?;
         if answer == ["not loaded"] { Err(Error::NotLoaded) } else { Ok(answer) }
     }
 
     /// Writes which performance a hold is of.
     async fn point(&self, hold: HoldId, performance: PerformanceId, ttl_ms: i64) -> Result<(), Error> {
-        let ttl_ms = u64::try_from(ttl_ms.max(AT_ONCE_MS)).unwrap_or_default();
-        self.connection.ask(&Cmd::pset_ex(pointer(hold), performance.to_string(), ttl_ms)).await
+        self.connection.ask(&pointing(hold, performance, ttl_ms)).await
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<PerformanceId, Known>> {
@@ -703,6 +718,12 @@ fn base(performance: PerformanceId) -> String {
 
 fn pointer(hold: HoldId) -> String {
     format!("nugul:hold:{hold}")
+}
+
+/// The command that writes which performance a hold is of.
+fn pointing(hold: HoldId, performance: PerformanceId, ttl_ms: i64) -> Cmd {
+    let ttl_ms = u64::try_from(ttl_ms.max(AT_ONCE_MS)).unwrap_or_default();
+    Cmd::pset_ex(pointer(hold), performance.to_string(), ttl_ms)
 }
 
 fn answer_key(performance: PerformanceId, user: UserId, key: &str) -> String {

@@ -109,12 +109,12 @@ impl<T, R> Batch<T, R> {
     {
         let (turn, one) = match self.enter(one)? {
             Entered::Turn(turn, one) => (turn, one),
-            Entered::Waits(mut told) => {
+            Entered::Waits(told) => {
                 // Under a simulation whoever has the turn may stand between two steps, and is waited for step by step.
                 while nugul_points::is_simulated() && told.is_empty() {
                     nugul_points::point("batch.turn").await;
                 }
-                match (&mut told).await {
+                match told.await {
                     Ok(Told::Done(result)) => return Ok(result),
                     Ok(Told::Turn(turn, one)) => (turn, one),
                     Err(_) => return Err(NotDone::Abandoned),

@@ -20,8 +20,8 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError, RedisResult, Script,
-    ServerErrorKind, ToRedisArgs,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
+    RedisResult, Script, ServerErrorKind, ToRedisArgs, Value,
     aio::MultiplexedConnection,
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
@@ -113,9 +113,10 @@ impl Place {
     }
 
     async fn connect(&self) -> Result<Link, Error> {
+        // A call has its own time limit, and one timer is enough for each.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(SERVER_CONNECT_TIMEOUT))
-            .set_response_timeout(Some(CALL_TIMEOUT));
+            .set_response_timeout(None);
         let connecting = async {
             match self {
                 Self::Server(client) => {
@@ -159,6 +160,27 @@ impl Link {
             Self::Server(c) => cmd.query_async(c).await,
             Self::Cluster(c) => cmd.query_async(c).await,
         }
+    }
+
+    /// Sends a call and what goes with it as one piece, and gives the call's answer when all are done. In a cluster all must be
+    /// of one slot; its client refuses others.
+    async fn call<T: FromRedisValue>(&mut self, call: &Call<'_>, with: &[Cmd]) -> RedisResult<T> {
+        if with.is_empty() {
+            return self.send(&call.cmd()).await;
+        }
+        let mut all = Pipeline::with_capacity(1 + with.len());
+        all.add_command(call.cmd());
+        for cmd in with {
+            all.add_command(cmd.clone());
+        }
+        // Errors are looked at one by one: together they would not say what they are.
+        all.ignore_errors();
+        let answers: Vec<Value> = match self {
+            Self::Server(c) => all.query_async(c).await?,
+            Self::Cluster(c) => all.query_async(c).await?,
+        };
+        let answers: Vec<Value> = answers.into_iter().map(Value::extract_error).collect::<RedisResult<_>>()?;
+        Ok(T::from_redis_value(answers.into_iter().next().unwrap_or(Value::Nil))?)
     }
 
     /// Gives the server that this call goes to its library. In a cluster to no other: the client would send it to all, also to one
@@ -283,7 +305,8 @@ struct Way {
 enum Asked<'a> {
     Ping,
     Cmd(&'a Cmd),
-    Call(&'a Call<'a>),
+    /// A call, and what goes with it.
+    Call(&'a Call<'a>, &'a [Cmd]),
 }
 
 impl Connection {
@@ -293,12 +316,22 @@ impl Connection {
         Ok(Self(Arc::new(Shared { place, way, mending: tokio::sync::Mutex::new(Instant::now()) })))
     }
 
+    /// Whether keys of different slots are on different servers.
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.0.place, Place::Cluster(_))
+    }
+
     pub(crate) async fn ask<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, Error> {
         self.asked(&Asked::Cmd(cmd)).await
     }
 
     pub(crate) async fn run(&self, call: &Call<'_>) -> Result<Vec<String>, Error> {
-        self.asked(&Asked::Call(call)).await
+        self.run_with(call, &[]).await
+    }
+
+    /// The same with other commands that go along. In a cluster all must be of one slot.
+    pub(crate) async fn run_with(&self, call: &Call<'_>, with: &[Cmd]) -> Result<Vec<String>, Error> {
+        self.asked(&Asked::Call(call, with)).await
     }
 
     pub(crate) async fn ping(&self) -> Result<(), Error> {
@@ -364,18 +397,15 @@ impl Shared {
 /// One try: one round trip; three where the server does not have the function yet.
 async fn sent<T: FromRedisValue>(mut link: Link, asked: &Asked<'_>) -> RedisResult<T> {
     match asked {
-        Asked::Ping => link.ping().await.and_then(|()| Ok(T::from_redis_value(redis::Value::Nil)?)),
+        Asked::Ping => link.ping().await.and_then(|()| Ok(T::from_redis_value(Value::Nil)?)),
         Asked::Cmd(cmd) => link.send(cmd).await,
-        Asked::Call(call) => {
-            let cmd = call.cmd();
-            match link.send(&cmd).await {
-                Err(e) if is_unknown_function(&e) => {
-                    link.load(call).await?;
-                    link.send(&cmd).await
-                }
-                answer => answer,
+        Asked::Call(call, with) => match link.call(call, with).await {
+            Err(e) if is_unknown_function(&e) => {
+                link.load(call).await?;
+                link.call(call, with).await
             }
-        }
+            answer => answer,
+        },
     }
 }
 
