@@ -157,9 +157,8 @@ async fn confirming(payments: &Payments, payment: &Payment) -> Result<Verdict, O
         }
         Found::Nothing => Err("provider does not know it yet".into()),
         // Nobody wants it any more: it runs out at the provider by itself.
-        Found::Waiting if now > payment.expires_at_ms || is_cancelled(payments, payment).await? => {
-            Err("runs out".into())
-        }
+        Found::Waiting if is_cancelled(payments, payment).await? => Err("runs out".into()),
+        // The order's time may be over meanwhile. Its buyer paid in time, or the confirm would not have begun, and the seats wait.
         Found::Waiting => {
             match payments.gateway.confirm(payment.order, &payment.payment_key, payment.amount_krw).await {
                 Confirmed::Taken => Ok(Verdict::Taken { at_ms: None }),

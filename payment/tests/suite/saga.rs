@@ -13,7 +13,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::scratch::random_id;
-use crate::world::{PATIENCE, POLL, SECRET, World, cancel, confirm, outcome, prepare, reason, script};
+use crate::world::{PATIENCE, POLL, SECRET, World, cancel, confirm, far_future, outcome, prepare, reason, script};
 
 /// A confirm takes effect, its answer is lost, and no question about it is answered.
 fn lost_for_good() -> Value {
@@ -153,14 +153,18 @@ async fn a_declined_card_is_a_decline() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_in_the_middle_finds_out() {
-    // (did the provider take it before the crash, how it ends)
-    for (took, window, end) in [
-        (true, Duration::from_mins(10), PaymentState::Approved),
-        (false, Duration::from_mins(10), PaymentState::Approved),
-        (false, Duration::ZERO, PaymentState::Declined),
+    // (did the provider take it before the crash, until when it could be paid, how it ends)
+    for (took, window, expires_at_ms, end) in [
+        (true, Duration::from_mins(10), far_future(), PaymentState::Approved),
+        (false, Duration::from_mins(10), far_future(), PaymentState::Approved),
+        // The time was over before the restart.
+        (false, Duration::from_mins(10), 1, PaymentState::Approved),
+        (false, Duration::ZERO, far_future(), PaymentState::Declined),
     ] {
         let mut world = World::with(Timings { confirm_window: window, ..Timings::default() }).await;
-        let order = world.prepared(7_000).await;
+        let order = random_id();
+        let mut client = world.client().await;
+        client.prepare(PrepareRequest { expires_at_ms, ..prepare(order, 7_000) }).await.unwrap();
         let mut key = "never_made".to_owned();
         if window > Duration::ZERO {
             key = world.decide(order, 7_000, "pay").await;

@@ -377,7 +377,7 @@ pub(crate) fn script(at: &str, fault: &str, times: u32) -> Value {
     json!({"script": [{"at": at, "fault": fault, "times": times}]})
 }
 
-fn far_future() -> i64 {
+pub(crate) fn far_future() -> i64 {
     nugul_payment::confirm::now_ms() + 600_000
 }
 
