@@ -153,7 +153,7 @@ async fn a_declined_card_is_a_decline() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_in_the_middle_finds_out() {
-    // (did the provider take it before the crash, until when it could be paid, how it ends)
+    // (did the provider take it before the crash, for how long it may not know it, until when it could be paid, how it ends)
     for (took, window, expires_at_ms, end) in [
         (true, Duration::from_mins(10), far_future(), PaymentState::Approved),
         (false, Duration::from_mins(10), far_future(), PaymentState::Approved),
