@@ -240,10 +240,10 @@ impl RedisSeats {
         // The pointer is in another slot, so not in the function. One server is sent it with the function; in a cluster it may be a
         // server that is away, and keeps no other hold waiting. Either way a hold is one round trip. Where it is doubtful, the
         // pointer would most likely have to be taken back.
-        let is_apart = self.connection.is_cluster();
-        let pointer = (!is_doubtful && !is_apart).then(|| pointing(id, performance, ttl));
+        let pointer = (!is_doubtful).then(|| pointing(id, performance, ttl));
+        let (pointer, apart) = if self.connection.is_cluster() { (None, pointer) } else { (pointer, None) };
         let held = self.hold_together(performance, Wanted { request, pointer });
-        let point = async { if is_apart && !is_doubtful { self.point(id, performance, ttl).await } else { Ok(()) } };
+        let point = async { if let Some(cmd) = &apart { self.connection.ask(cmd).await } else { Ok(()) } };
         let (answer, pointed) = tokio::join!(tokio::time::timeout(HOLD_TIMEOUT, held), point);
         let hold = match answer.map_err(unavailable)?? {
             Ok(hold) => hold,
