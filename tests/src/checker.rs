@@ -7,7 +7,6 @@
 use std::{
     collections::HashMap,
     fmt::Display,
-    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -16,7 +15,7 @@ use std::{
 };
 
 use nugul_api::seats::{EVENT_CHANGES, EVENT_CLOSE, EVENT_SNAPSHOT, SeatChanges, SeatSnapshot};
-use nugul_domain::SeatState;
+use nugul_domain::{SeatIndex, SeatState};
 
 use crate::raw::{RawStream, Sse};
 
@@ -46,11 +45,12 @@ const WRONG_MAX: usize = 20;
 impl Record {
     /// Notes the seats at a version; it is wrong where someone else saw others.
     pub fn note(&self, who: &impl Display, version: i64, seats: &[SeatState]) {
-        let mut hash = DefaultHasher::new();
-        seats.iter().map(|state| *state as u8).collect::<Vec<_>>().hash(&mut hash);
-        let hash = hash.finish();
-        let known = *lock(&self.seen).entry(version).or_insert(hash);
-        if known != hash {
+        self.note_fingerprint(who, version, fingerprint(seats));
+    }
+
+    fn note_fingerprint(&self, who: &impl Display, version: i64, seats: u64) {
+        let known = *lock(&self.seen).entry(version).or_insert(seats);
+        if known != seats {
             self.wrong(format!("{who}: other seats at version {version}"));
         }
     }
@@ -73,6 +73,20 @@ impl Record {
     }
 }
 
+/// A number that tells halls apart: it changes with each seat that changes, so that a reader need not go over the whole hall at
+/// each version (Zobrist hashing). Thousands of readers that do would measure themselves.
+fn fingerprint(seats: &[SeatState]) -> u64 {
+    (0..).zip(seats).fold(0, |all, (index, state)| all ^ seat_fingerprint(index, *state))
+}
+
+/// What one seat adds (the finaliser of `SplitMix64`).
+fn seat_fingerprint(index: SeatIndex, state: SeatState) -> u64 {
+    let mut mixed = (u64::from(index) * 4 + state as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 /// How a reader is troubled, by chance.
 #[derive(Clone, Copy, Debug)]
 pub struct Trouble {
@@ -87,8 +101,8 @@ pub struct Trouble {
 /// What readers share.
 #[derive(Debug)]
 pub struct Watch {
-    /// What they saw.
-    pub record: Record,
+    /// What they saw, with those of every watch [`Watch::beside`] this one.
+    pub record: Arc<Record>,
     /// The version at which they may end; 0 while it is not known.
     pub last: AtomicI64,
     /// Set when they must end.
@@ -102,8 +116,17 @@ pub struct Watch {
 impl Watch {
     /// Nothing seen yet.
     pub fn new(trouble: Trouble) -> Arc<Self> {
+        Self::with(Arc::default(), trouble)
+    }
+
+    /// A watch of others, who must see what those of this one see.
+    pub fn beside(&self) -> Arc<Self> {
+        Self::with(Arc::clone(&self.record), *lock(&self.trouble))
+    }
+
+    fn with(record: Arc<Record>, trouble: Trouble) -> Arc<Self> {
         Arc::new(Self {
-            record: Record::default(),
+            record,
             last: AtomicI64::new(0),
             over: AtomicBool::new(false),
             trouble: Mutex::new(trouble),
@@ -132,6 +155,8 @@ pub struct Reader {
     pub number: u64,
     version: i64,
     seats: Vec<SeatState>,
+    /// Of the seats.
+    fingerprint: u64,
     chance: u64,
 }
 
@@ -146,7 +171,7 @@ impl Reader {
     pub fn new(origin: &str, path: &str, number: u64) -> Self {
         let chance = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let origin = origin.trim_start_matches("http://").to_owned();
-        Self { origin, path: path.to_owned(), number, version: 0, seats: Vec::new(), chance }
+        Self { origin, path: path.to_owned(), number, version: 0, seats: Vec::new(), fingerprint: 0, chance }
     }
 
     /// Reads until the watch is over; gives the version it ended at.
@@ -228,6 +253,7 @@ impl Reader {
                     return Err(format!("back to {}", snapshot.version));
                 }
                 self.seats = snapshot.unpack().ok_or("a damaged snapshot")?;
+                self.fingerprint = fingerprint(&self.seats);
                 self.version = snapshot.version;
                 record.snapshots.fetch_add(1, Ordering::Relaxed);
             }
@@ -241,10 +267,12 @@ impl Reader {
                 }
                 for step in &changes.changes {
                     for &(i, state) in step {
-                        *self.seats.get_mut(i as usize).ok_or("a seat outside the hall")? = SeatState::from_bits(state);
+                        let seat = self.seats.get_mut(i as usize).ok_or("a seat outside the hall")?;
+                        let before = std::mem::replace(seat, SeatState::from_bits(state));
+                        self.fingerprint ^= seat_fingerprint(i, before) ^ seat_fingerprint(i, *seat);
                     }
                     self.version += 1;
-                    record.note(self, self.version, &self.seats);
+                    record.note_fingerprint(self, self.version, self.fingerprint);
                 }
                 record.frames.fetch_add(1, Ordering::Relaxed);
             }
@@ -253,7 +281,7 @@ impl Reader {
         if id != Some(self.version.to_string().as_str()) {
             return Err(format!("the id {id:?}"));
         }
-        record.note(self, self.version, &self.seats);
+        record.note_fingerprint(self, self.version, self.fingerprint);
         Ok(())
     }
 
