@@ -1,18 +1,26 @@
 //! Group commit: work that waits for its turn meanwhile shares the next transaction.
 //!
 //! A durable write waits for the disk, and each statement costs a round trip, however many rows it has. So whoever comes while
-//! another is at work waits, and the first to get the next turn does the work of all who wait. Alone, nobody waits for anything.
+//! another is at work waits, and the first to get the next turn does the work of all who wait. Alone, nobody waits for anything; in a
+//! crowd a transaction waits a moment for more.
 
 mod apart;
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
 
 pub use apart::{Together, Work, all_or_each};
+
+/// A transaction of so many pieces is a crowd's: as many again are on their way, most likely.
+const CROWD_MIN: usize = 4;
+/// How long the transaction after that waits for them. What it costs is shared by more then, and who is one of a crowd waits for
+/// processors for longer than for this (`PostgreSQL`'s `commit_delay`, with `commit_siblings`).
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Those who wait for the next turn at one kind of work.
 #[derive(Debug)]
@@ -30,6 +38,8 @@ struct Waiting<T, R> {
     pieces: VecDeque<Piece<T, R>>,
     /// Whether nobody has the turn; then nobody waits.
     is_free: bool,
+    /// Pieces of the last turn that began.
+    before: usize,
 }
 
 #[derive(Debug)]
@@ -85,12 +95,13 @@ pub enum NotDone {
 impl<T, R> Batch<T, R> {
     /// One turn at a time, with at most `at_once` pieces of work; at most `waiting_max` wait for theirs.
     pub fn new(at_once: usize, waiting_max: usize) -> Self {
-        let queue = Arc::new(Mutex::new(Waiting { pieces: VecDeque::new(), is_free: true }));
+        let queue = Arc::new(Mutex::new(Waiting { pieces: VecDeque::new(), is_free: true, before: 0 }));
         Self { queue, at_once, are_transactions: false, waiting_max }
     }
 
     /// The same for turns that are durable transactions. As few as can be: a turn begins when whoever can go on at that moment has
-    /// come along. With few different statements, which are as long as the pieces are many: it has a power of two of them.
+    /// come along, and in a crowd a moment later. With few different statements, which are as long as the pieces are many: it has a
+    /// power of two of them.
     pub fn of_transactions(at_once: usize, waiting_max: usize) -> Self {
         Self { are_transactions: true, ..Self::new(at_once, waiting_max) }
     }
@@ -122,7 +133,7 @@ impl<T, R> Batch<T, R> {
             }
         };
         if self.are_transactions && !nugul_points::is_simulated() {
-            tokio::task::yield_now().await;
+            self.gather().await;
         }
         let (others, told): (Vec<_>, Vec<_>) = self.next().into_iter().map(|piece| (piece.one, piece.told)).unzip();
         let mut results = work([one].into_iter().chain(others).collect()).await.into_iter();
@@ -151,12 +162,24 @@ impl<T, R> Batch<T, R> {
         Ok(Entered::Waits(tells))
     }
 
+    /// Waits for those who come along with the first of a turn.
+    async fn gather(&self) {
+        if self.expects_a_crowd() { tokio::time::sleep(GATHER).await } else { tokio::task::yield_now().await }
+    }
+
+    /// Whether there was a crowd a moment ago, and the turn has room for more than wait already.
+    fn expects_a_crowd(&self) -> bool {
+        let waiting = lock(&self.queue);
+        waiting.before >= CROWD_MIN && waiting.pieces.len() + 1 < self.at_once
+    }
+
     /// Who comes along with the first of a turn, without those who have left.
     fn next(&self) -> Vec<Piece<T, R>> {
         let mut waiting = lock(&self.queue);
         waiting.forget_who_left();
         let most = (1 + waiting.pieces.len()).min(self.at_once);
         let some = if self.are_transactions { 1 << most.ilog2() } else { most };
+        waiting.before = some;
         waiting.pieces.drain(..some - 1).collect()
     }
 }
@@ -172,7 +195,7 @@ fn lock<T, R>(queue: &Queue<T, R>) -> MutexGuard<'_, Waiting<T, R>> {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, future::poll_fn, task::Poll, time::Duration};
+    use std::{cell::RefCell, future::poll_fn, task::Poll};
 
     use super::*;
 
@@ -206,6 +229,27 @@ mod tests {
         let results = tokio::join!(join(1), join(2), join(3));
         assert_eq!(results, (Ok(10), Ok(20), Ok(30)));
         assert_eq!(*done.borrow(), [vec![1, 2], vec![3]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_crowd_a_transaction_waits_for_those_who_come_meanwhile() {
+        let (batch, done) = (Batch::of_transactions(8, 100), RefCell::default());
+        let join = async |n, steps: f64| {
+            tokio::time::sleep(STEP.mul_f64(steps)).await;
+            batch.join(n, |some| tenfold(&done, some)).await
+        };
+        // 7 comes while 6 waits for a crowd; nobody comes after 8, who is not one of a crowd and does not wait.
+        let begun = tokio::time::Instant::now();
+        let results = tokio::join!(
+            join(1, 0.0),
+            async { tokio::join!(join(2, 0.5), join(3, 0.6), join(4, 0.7), join(5, 0.8)) },
+            join(6, 1.5),
+            join(7, 2.5),
+            join(8, 3.5),
+        );
+        assert_eq!(results, (Ok(10), (Ok(20), Ok(30), Ok(40), Ok(50)), Ok(60), Ok(70), Ok(80)));
+        assert_eq!(*done.borrow(), [vec![1], vec![2, 3, 4, 5], vec![6, 7], vec![8]]);
+        assert_eq!(begun.elapsed(), STEP + STEP + (GATHER + STEP) + STEP);
     }
 
     #[tokio::test(start_paused = true)]
