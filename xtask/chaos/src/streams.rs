@@ -153,7 +153,7 @@ pub(crate) async fn run(wanted: &Wanted) -> Result<Value, String> {
     let home = seats(&world, id).await.ok_or("the seats are not told")?.version;
     past_edge.last.store(home, Ordering::Relaxed);
     let past_behind = ended(past_readers, &past_edge, |version| version >= home).await;
-    let edge_count = at_edge.connected.load(Ordering::Relaxed);
+    let edge_count = all / 2;
     let storm = storm(&world, &at_edge, edge_count).await?;
 
     holding.over.store(true, Ordering::Relaxed);
