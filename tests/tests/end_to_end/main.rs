@@ -4,6 +4,7 @@
 mod accounts;
 mod bad_input;
 mod browser;
+mod checker;
 mod deadlines;
 mod hang_up;
 mod live_state;
