@@ -7,6 +7,7 @@
 use std::{
     collections::HashMap,
     fmt::Display,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -79,12 +80,9 @@ fn fingerprint(seats: &[SeatState]) -> u64 {
     (0..).zip(seats).fold(0, |all, (index, state)| all ^ seat_fingerprint(index, *state))
 }
 
-/// What one seat adds (the finaliser of `SplitMix64`).
+/// What one seat adds.
 fn seat_fingerprint(index: SeatIndex, state: SeatState) -> u64 {
-    let mut mixed = (u64::from(index) * 4 + state as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+    BuildHasherDefault::<DefaultHasher>::default().hash_one((index, state))
 }
 
 /// How a reader is troubled, by chance.

@@ -23,7 +23,7 @@ use nugul_tests::{
 };
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::random::Random;
 
@@ -138,8 +138,7 @@ pub(crate) async fn run(wanted: &Wanted) -> Result<Value, String> {
         world.kill(service);
         tokio::time::sleep(outage).await;
         let begun = Instant::now();
-        let again = Arc::clone(&world);
-        tokio::task::spawn_blocking(move || again.restart(service)).await.map_err(|e| e.to_string())?;
+        restart(&world, service).await.map_err(|e| e.to_string())?;
         until("readers are back and hear of changes", || here() >= most && record.versions() > seen + 20).await?;
         happened
             .push(json!({ "killed": service.to_string(), "outage_ms": outage.as_millis(), "back_s": seconds(begun) }));
@@ -197,6 +196,12 @@ pub(crate) async fn run(wanted: &Wanted) -> Result<Value, String> {
     }))
 }
 
+/// Starts a service again, beside whoever watches meanwhile.
+fn restart(world: &Arc<World>, service: Service) -> JoinHandle<()> {
+    let world = Arc::clone(world);
+    tokio::task::spawn_blocking(move || world.restart(service))
+}
+
 /// How everyone at the edge came back.
 struct Storm {
     /// Until the half was there.
@@ -214,8 +219,7 @@ async fn storm(world: &Arc<World>, watch: &Watch, readers: i64) -> Result<Storm,
     until("all at the edge are dropped", || here() <= 0).await?;
     // From its start on: readers may all be back before a busy edge says that it is there.
     let begun = Instant::now();
-    let again = Arc::clone(world);
-    let restarted = tokio::task::spawn_blocking(move || again.restart(Service::Edge));
+    let restarted = restart(world, Service::Edge);
     let over = AtomicBool::new(false);
     let back = async {
         let half = until("the half is back", || here() >= readers / 2).await.map(|()| begun.elapsed());
