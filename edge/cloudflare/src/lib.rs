@@ -4,9 +4,15 @@
 // What `durable_object` writes has no documentation.
 #![allow(missing_docs)]
 
+mod pipe;
 mod rooms;
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    time::Duration,
+};
 
 use futures_util::{
     StreamExt,
@@ -21,7 +27,10 @@ use nugul_edge_core::{
 };
 use worker::{
     AbortController, Context, Date, Delay, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
-    Response, ResponseBody, Result, event, js_sys::Uint8Array,
+    Response, ResponseBody, Result, event,
+    js_sys::{Array, Uint8Array},
+    wasm_bindgen::JsValue,
+    web_sys,
 };
 
 /// Requests that are answered before workerd looks again for what comes over the network. It looks when nothing else is left
@@ -31,6 +40,8 @@ const REQUESTS_PER_LOOK: u32 = 16;
 
 thread_local! {
     static SINCE_LOOK: Cell<u32> = const { Cell::new(0) };
+    /// Settings that were looked up; they stay as they are while an isolate lives.
+    static SETTINGS: RefCell<HashMap<String, Option<String>>> = RefCell::default();
 }
 
 /// Waits until workerd has looked, where it is time for that: timers are due only then.
@@ -59,6 +70,14 @@ struct Worker {
     context: Option<Rc<Context>>,
     /// In a shard of a performance's readers: whose root is asked instead of the coordinator.
     root: Option<String>,
+}
+
+impl Worker {
+    fn chance(&self) -> u32 {
+        let mut bytes = [0; 4];
+        self.random(&mut bytes);
+        u32::from_le_bytes(bytes)
+    }
 }
 
 impl Host for Worker {
@@ -90,9 +109,7 @@ impl Host for Worker {
     }
 
     async fn seat_stream(&self, _: &Rooms, performance: &str, upstream: Outgoing) -> Result<http::Response, HostError> {
-        let mut chance = [0; 4];
-        self.random(&mut chance);
-        let stream = rooms::join(&self.env, performance, &upstream, u32::from_le_bytes(chance), self.now_ms()).await?;
+        let stream = rooms::join(&self.env, performance, &upstream, self.now_ms()).await?;
         let headers = vec![("content-type".to_owned(), "text/event-stream".to_owned())];
         // Passed on as it is: no frame of it goes through this isolate's memory.
         Ok(http::Response { status: 200, headers, body: Body::Native(Box::new(stream)) })
@@ -124,7 +141,14 @@ impl Host for Worker {
     }
 
     fn setting(&self, name: &str) -> Option<String> {
-        self.env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty())
+        SETTINGS.with_borrow_mut(|known| {
+            if let Some(value) = known.get(name) {
+                return value.clone();
+            }
+            let value = self.env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty());
+            known.insert(name.to_owned(), value.clone());
+            value
+        })
     }
 }
 
@@ -158,14 +182,17 @@ fn pieces(stream: worker::ByteStream, abort: Option<AbortController>) -> ByteStr
     }))
 }
 
+/// All at once: a call for each costs more than the rest of a small answer.
+fn headers(all: &[(String, String)]) -> Result<Headers> {
+    let pair = |(name, value): &(String, String)| Array::of2(&JsValue::from_str(name), &JsValue::from_str(value));
+    let all: Array = all.iter().map(pair).collect();
+    Ok(Headers(web_sys::Headers::new_with_str_sequence_sequence(&all)?))
+}
+
 fn outgoing(request: Outgoing) -> Result<Request> {
-    let headers = Headers::new();
-    for (name, value) in &request.headers {
-        headers.append(name, value)?;
-    }
     let mut init = RequestInit::new();
     init.with_method(Method::from(request.method.as_str().to_owned()))
-        .with_headers(headers)
+        .with_headers(headers(&request.headers)?)
         .with_redirect(RequestRedirect::Manual);
     if !request.body.is_empty() {
         init.with_body(Some(Uint8Array::from(request.body.as_slice()).into()));
@@ -197,10 +224,7 @@ fn incoming(mut request: Request) -> Result<http::Request> {
 }
 
 fn answer(response: http::Response) -> Result<Response> {
-    let headers = Headers::new();
-    for (name, value) in &response.headers {
-        headers.append(name, value)?;
-    }
+    let headers = headers(&response.headers)?;
     let built = match (response.status, response.body) {
         (204 | 304, _) | (_, Body::Empty) => Response::empty()?,
         (_, Body::Bytes(bytes)) => Response::from_bytes(bytes)?,

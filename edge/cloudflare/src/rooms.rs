@@ -1,37 +1,28 @@
 //! Seat rooms as Durable Objects: a root for each performance, and shards below it once it is hot.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use futures_util::{
-    StreamExt,
-    future::{Either, select},
-};
+use futures_util::future::{Either, select};
+use nugul_api::headers::EDGE_KEY;
 use nugul_edge_core::{
     fanout::{
         self, Joined, Shared,
-        shards::{ROOM_READERS, Recent, Shards, TRIES_MAX, pick},
+        shards::{Followed, Place, ROOM_READERS, Shards, TRIES_MAX},
     },
     host::{FETCH_TIMEOUT_MS, Host, HostError, Outgoing, settings},
-    http::{self, Body, header},
+    http::{self, Body, decode, encode},
 };
+use serde::{Deserialize, Serialize};
 use worker::{Delay, DurableObject, Env, Request, Response, ResponseBody, Result, State, durable_object};
 
-use crate::{Worker, failed, outgoing, pieces};
+use crate::{Worker, failed, pieces, pipe};
 
 /// The binding of the Durable Object class.
 const SEAT_ROOM: &str = "SEAT_ROOM";
-/// Says that the one who joins is a shard of this performance's root: it is always taken.
-const FEED: &str = "x-nugul-feed";
-/// Says to a shard whose it is.
-const ROOT: &str = "x-nugul-root";
-/// Says to a root that one of so many shards was full.
-const FULL_OF: &str = "x-nugul-full-of";
-/// Says how many shards there are, in the answer of a root that has enough readers.
-const SHARDS: &str = "x-nugul-shards";
+/// Where a room is asked; what follows is a [`Visit`]. No name is looked up: whose room it is says the object's id.
+const DOOR: &str = "https://room/?";
+/// Says which, in the answer of a root that has enough readers.
+const PLACE: &str = "x-nugul-place";
 /// Join a shard.
 const ELSEWHERE: u16 = 421;
 /// The room has all the readers it can serve.
@@ -39,47 +30,79 @@ const FULL: u16 = 503;
 /// The client has as many streams as one may.
 const TOO_MANY: u16 = 429;
 
+/// What a room is asked. It stands in the address: with headers instead, the request would cost the platform several calls for
+/// each on either side, and who comes back together with thousands waits for all of theirs.
+#[derive(Default, Serialize, Deserialize)]
+struct Visit {
+    /// The address of the coordinator's stream.
+    url: String,
+    /// What the coordinator is told, but for the edge's key.
+    headers: Vec<(String, String)>,
+    /// Whether the edge's key opens the coordinator's stream. An object has it from its settings; no address shows it.
+    has_key: bool,
+    /// Whether the one who joins is a shard of this performance's root: it is always taken.
+    feeds_shard: bool,
+    /// To a shard: whose it is.
+    root: Option<String>,
+    /// To a root: its shard that had no place.
+    full: Option<u32>,
+}
+
+impl Visit {
+    fn new(upstream: &Outgoing) -> Self {
+        let is_key = |name: &str| name.eq_ignore_ascii_case(EDGE_KEY);
+        Self {
+            url: upstream.url.clone(),
+            headers: upstream.headers.iter().filter(|(name, _)| !is_key(name)).cloned().collect(),
+            has_key: upstream.headers.iter().any(|(name, _)| is_key(name)),
+            ..Self::default()
+        }
+    }
+
+    fn address(&self) -> Result<String> {
+        Ok(format!("{DOOR}{}", encode(&serde_json::to_string(self)?)))
+    }
+
+    fn read(address: &str) -> Result<Self> {
+        let visit = address.strip_prefix(DOOR).unwrap_or_default();
+        Ok(serde_json::from_str(&decode(visit, false))?)
+    }
+
+    fn upstream(mut self, host: &Worker) -> Outgoing {
+        let key = self.has_key.then(|| host.setting(settings::EDGE_KEY)).flatten();
+        self.headers.extend(key.map(|key| (EDGE_KEY.to_owned(), key)));
+        Outgoing { method: http::Method::Get, url: self.url, headers: self.headers, body: Vec::new() }
+    }
+}
+
 /// Readers of the seats of one performance, in this part of the world.
 #[durable_object]
 pub struct SeatRoom {
     env: Env,
     shared: Rc<RefCell<Shared>>,
-    shards: Cell<Shards>,
+    shards: RefCell<Shards>,
 }
 
 impl DurableObject for SeatRoom {
     fn new(_state: State, env: Env) -> Self {
-        Self { env, shared: Rc::default(), shards: Cell::default() }
+        Self { env, shared: Rc::default(), shards: RefCell::default() }
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        let headers: Vec<(String, String)> = request.headers().entries().collect();
-        let root = header(&headers, ROOT).map(str::to_owned);
-        let host = Worker { env: self.env.clone(), context: None, root: root.clone() };
+        let visit = Visit::read(&request.inner().url())?;
+        let host = Worker { env: self.env.clone(), context: None, root: visit.root.clone() };
         let enough = host.setting(settings::ROOM_READERS).and_then(|n| n.parse().ok()).unwrap_or(ROOM_READERS);
-        if header(&headers, FEED).is_none() && self.shared.borrow().readers() >= enough {
-            if root.is_some() {
+        if !visit.feeds_shard && self.shared.borrow().readers() >= enough {
+            if visit.root.is_some() {
                 return Response::error("full", FULL);
             }
-            let mut shards = self.shards.get();
-            if let Some(of) = header(&headers, FULL_OF).and_then(|of| of.parse().ok()) {
-                shards.full(of);
-                self.shards.set(shards);
-            }
+            let place = self.shards.borrow_mut().send(enough, visit.full, host.chance(), host.now_ms());
             let answer = Response::error("elsewhere", ELSEWHERE)?;
-            answer.headers().set(SHARDS, &shards.open().to_string())?;
+            answer.headers().set(PLACE, &place.to_string())?;
             return Ok(answer);
         }
-        let url = request.url()?.to_string();
-        let own = [FEED, ROOT, FULL_OF];
-        let headers = headers.into_iter().filter(|(name, _)| !own.contains(&name.as_str())).collect();
-        let upstream = Outgoing { method: http::Method::Get, url, headers, body: Vec::new() };
-        match fanout::join(&host, &self.shared, upstream) {
-            Joined::Reader(reader) => {
-                let response = Response::from_stream(reader.map(|bytes| Ok::<_, worker::Error>(bytes.to_vec())))?;
-                response.headers().set("content-type", "text/event-stream")?;
-                Ok(response)
-            }
+        match fanout::join(&host, &self.shared, visit.upstream(&host)) {
+            Joined::Reader(reader) => Response::from_body(pipe::body(reader)?),
             Joined::Full => Response::error("full", FULL),
             Joined::TooMany => Response::error("too many", TOO_MANY),
         }
@@ -87,7 +110,7 @@ impl DurableObject for SeatRoom {
 }
 
 thread_local! {
-    static RECENT: RefCell<Recent> = RefCell::default();
+    static FOLLOWED: RefCell<Followed> = RefCell::default();
 }
 
 /// Joins the room of a performance that has a place: its root, or one of its shards.
@@ -95,35 +118,31 @@ pub(crate) async fn join(
     env: &Env,
     performance: &str,
     upstream: &Outgoing,
-    chance: u32,
     now_ms: i64,
 ) -> std::result::Result<ResponseBody, HostError> {
-    if let Some(shard) = RECENT.with_borrow(|recent| recent.shard(performance, now_ms)) {
+    let mut full = None;
+    for _ in 0..TRIES_MAX {
+        let followed = FOLLOWED.with_borrow_mut(|followed| followed.follow(performance, now_ms));
+        let shard = if let Some(shard) = followed {
+            shard
+        } else {
+            let answer = ask(env, performance, Visit { full, ..Visit::new(upstream) }).await?;
+            if answer.status_code() != ELSEWHERE {
+                return taken(answer);
+            }
+            let place = answer.headers().get(PLACE).ok().flatten().and_then(|place| place.parse::<Place>().ok());
+            let place = place.ok_or_else(|| HostError::Failed("no place told".to_owned()))?;
+            FOLLOWED.with_borrow_mut(|followed| followed.sent(performance, place, now_ms));
+            place.shard
+        };
         let answer = ask_shard(env, performance, shard, upstream).await?;
         if answer.status_code() != FULL {
             return taken(answer);
         }
-        RECENT.with_borrow_mut(|recent| recent.full(performance));
+        FOLLOWED.with_borrow_mut(|followed| followed.full(performance));
+        full = Some(shard);
     }
-    let mut answer = ask(env, performance, upstream, &[]).await?;
-    let mut after_full = false;
-    for _ in 0..TRIES_MAX {
-        if answer.status_code() != ELSEWHERE {
-            return taken(answer);
-        }
-        let open = answer.headers().get(SHARDS).ok().flatten().and_then(|n| n.parse().ok()).unwrap_or(1);
-        let shard = pick(open, chance, after_full);
-        answer = ask_shard(env, performance, shard, upstream).await?;
-        match answer.status_code() {
-            200 => RECENT.with_borrow_mut(|recent| recent.took(performance, shard, now_ms)),
-            FULL => {
-                after_full = true;
-                answer = ask(env, performance, upstream, &[(FULL_OF, &open.to_string())]).await?;
-            }
-            _ => {}
-        }
-    }
-    taken(answer)
+    Err(HostError::Failed("no room has a place".to_owned()))
 }
 
 /// The stream that a room gave.
@@ -137,7 +156,7 @@ fn taken(answer: Response) -> std::result::Result<ResponseBody, HostError> {
 
 /// The stream of a performance's root, for one of its shards.
 pub(crate) async fn feed(env: &Env, root: &str, request: Outgoing) -> std::result::Result<http::Response, HostError> {
-    let asked = Box::pin(ask(env, root, &request, &[(FEED, "1")]));
+    let asked = Box::pin(ask(env, root, Visit { feeds_shard: true, ..Visit::new(&request) }));
     let time = Box::pin(Delay::from(Duration::from_millis(FETCH_TIMEOUT_MS)));
     let mut answer = match select(asked, time).await {
         Either::Left((answer, _)) => answer?,
@@ -153,20 +172,14 @@ async fn ask_shard(
     shard: u32,
     upstream: &Outgoing,
 ) -> std::result::Result<Response, HostError> {
-    ask(env, &format!("{performance}/{shard}"), upstream, &[(ROOT, performance)]).await
+    let visit = Visit { root: Some(performance.to_owned()), ..Visit::new(upstream) };
+    ask(env, &format!("{performance}/{shard}"), visit).await
 }
 
-async fn ask(
-    env: &Env,
-    room: &str,
-    upstream: &Outgoing,
-    more: &[(&str, &str)],
-) -> std::result::Result<Response, HostError> {
-    let mut request = upstream.clone();
-    request.headers.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+async fn ask(env: &Env, room: &str, visit: Visit) -> std::result::Result<Response, HostError> {
     let asked = async {
         let room = env.durable_object(SEAT_ROOM)?.id_from_name(room)?.get_stub()?;
-        room.fetch_with_request(outgoing(request)?).await
+        room.fetch_with_str(&visit.address()?).await
     };
     asked.await.map_err(failed)
 }

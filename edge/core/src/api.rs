@@ -23,6 +23,9 @@ use crate::{
 
 /// The most performances whose audience is remembered.
 const AUDIENCES_MAX: usize = 4_096;
+/// What is passed on of the id that a reader saw last, in characters: longer than any version, so that the beginning of something
+/// else does not become one.
+const LAST_ID_CHARS_MAX: usize = 24;
 /// What `Retry-After` says to one who has too many streams, in seconds.
 const RETRY_AFTER_S: &str = "5";
 
@@ -220,7 +223,7 @@ async fn stream<H: Host>(ctx: &Ctx<'_, H>, request: &Request, id: &str, opened: 
     let mut target = request.path.clone();
     let mut headers = vec![("accept".to_owned(), "text/event-stream".to_owned())];
     if let Some(last) = request.header(LAST_EVENT_ID) {
-        headers.push((LAST_EVENT_ID.to_owned(), last.to_owned()));
+        headers.push((LAST_EVENT_ID.to_owned(), last.chars().take(LAST_ID_CHARS_MAX).collect()));
     }
     headers.extend(ctx.host.client_address(request).map(|address| (CLIENT_ADDRESS.to_owned(), address)));
     if let Opened::ByTicket(ticket) = opened {

@@ -34,6 +34,11 @@ const PAUSE_LONGEST_MS: u64 = 4_000;
 /// at the pace of its frames does not keep it from new connections. It gives one frame at a time, however many have come; sent one
 /// by one, such a room would be later with each.
 const GATHER_MS: u64 = 1;
+/// How much longer for each reader who has come since the frames before, and how much at most, in milliseconds. Where thousands
+/// come back at once, what is sent to those who are here already keeps the others waiting, and costs as much for one frame as
+/// for several.
+const ARRIVAL_MS: u64 = 4;
+const ARRIVALS_MS_MAX: u64 = 1_000;
 /// The most pieces that are gathered.
 const GATHERED_MAX: usize = 256;
 
@@ -43,6 +48,8 @@ pub struct Shared {
     room: Room,
     readers: Readers,
     followed: bool,
+    /// Readers who came since the last frames.
+    arrivals: u64,
     /// As the newest reader has it: what it shows to be let in may end.
     upstream: Option<Outgoing>,
     /// What the follower is to run beside itself.
@@ -113,7 +120,10 @@ pub fn join<H: Host>(host: &H, shared: &Rc<RefCell<Shared>>, mut upstream: Outgo
         first.extend(here.room.join(last.as_deref()));
         let reader = here.readers.add(first, address.as_deref(), host.now_ms() + LIFETIME_MS - earlier);
         match reader {
-            Ok(reader) => (reader, !std::mem::replace(&mut here.followed, true)),
+            Ok(reader) => {
+                here.arrivals = here.arrivals.saturating_add(1);
+                (reader, !std::mem::replace(&mut here.followed, true))
+            }
             Err(Refused::Full) => return Joined::Full,
             Err(Refused::Address) => return Joined::TooMany,
         }
@@ -254,7 +264,11 @@ async fn relay<H: Host>(host: &H, shared: &RefCell<Shared>, mut stream: ByteStre
             Either::Left((None, _)) => return ended,
             Either::Right(_) => return Ended::Early,
         };
-        let (pieces, over) = gather(host, &mut stream, first).await;
+        let wait = {
+            let here = &mut *shared.borrow_mut();
+            gather_ms(std::mem::take(&mut here.arrivals), here.room.version().is_some())
+        };
+        let (pieces, over) = gather(host, &mut stream, first, wait).await;
         {
             let here = &mut *shared.borrow_mut();
             here.readers.tend(host.now_ms());
@@ -291,10 +305,16 @@ fn is_refused(frame: &Frame) -> bool {
         && serde_json::from_str::<Close>(&frame.data).is_ok_and(|close| close.reason == CloseReason::Refused)
 }
 
-/// A piece with those that come within [`GATHER_MS`], and whether the stream is over.
-async fn gather<H: Host>(host: &H, stream: &mut ByteStream, first: Vec<u8>) -> (Vec<Vec<u8>>, bool) {
+/// How long to gather after so many arrivals. What a room without seats waits for, its readers wait for.
+fn gather_ms(arrivals: u64, has_seats: bool) -> u64 {
+    let longer = if has_seats { arrivals.saturating_mul(ARRIVAL_MS).min(ARRIVALS_MS_MAX) } else { 0 };
+    GATHER_MS + longer
+}
+
+/// A piece with those that come within `wait` milliseconds, and whether the stream is over.
+async fn gather<H: Host>(host: &H, stream: &mut ByteStream, first: Vec<u8>, wait: u64) -> (Vec<Vec<u8>>, bool) {
     let mut pieces = vec![first];
-    let mut time = Box::pin(host.sleep(GATHER_MS));
+    let mut time = Box::pin(host.sleep(wait));
     while pieces.len() < GATHERED_MAX {
         match select(stream.next(), time).await {
             Either::Left((Some(piece), left)) => {
@@ -315,5 +335,12 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_bound() {
         assert_eq!((pause_ms(0), pause_ms(1), pause_ms(u32::MAX)), (250, 500, PAUSE_LONGEST_MS));
+    }
+
+    #[test]
+    fn where_many_come_their_frames_wait_but_not_the_first_seats() {
+        let longest = GATHER_MS + ARRIVALS_MS_MAX;
+        assert_eq!([0, 1, 10, 1_000, u64::MAX].map(|n| gather_ms(n, true)), [1, 5, 41, longest, longest]);
+        assert_eq!(gather_ms(1_000, false), GATHER_MS);
     }
 }
