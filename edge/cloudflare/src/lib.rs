@@ -4,7 +4,6 @@
 // What `durable_object` writes has no documentation.
 #![allow(missing_docs)]
 
-mod pipe;
 mod rooms;
 
 use std::{

@@ -2,7 +2,10 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use futures_util::future::{Either, select};
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+};
 use nugul_api::headers::EDGE_KEY;
 use nugul_edge_core::{
     fanout::{
@@ -15,7 +18,7 @@ use nugul_edge_core::{
 use serde::{Deserialize, Serialize};
 use worker::{Delay, DurableObject, Env, Request, Response, ResponseBody, Result, State, durable_object};
 
-use crate::{Worker, failed, pieces, pipe};
+use crate::{Worker, failed, pieces};
 
 /// The binding of the Durable Object class.
 const SEAT_ROOM: &str = "SEAT_ROOM";
@@ -102,7 +105,7 @@ impl DurableObject for SeatRoom {
             return Ok(answer);
         }
         match fanout::join(&host, &self.shared, visit.upstream(&host)) {
-            Joined::Reader(reader) => Response::from_body(pipe::body(reader)?),
+            Joined::Reader(reader) => Response::from_stream(reader.map(|bytes| Ok::<_, worker::Error>(bytes.to_vec()))),
             Joined::Full => Response::error("full", FULL),
             Joined::TooMany => Response::error("too many", TOO_MANY),
         }
