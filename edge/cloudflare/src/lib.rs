@@ -71,14 +71,6 @@ struct Worker {
     root: Option<String>,
 }
 
-impl Worker {
-    fn chance(&self) -> u32 {
-        let mut bytes = [0; 4];
-        self.random(&mut bytes);
-        u32::from_le_bytes(bytes)
-    }
-}
-
 impl Host for Worker {
     async fn fetch(&self, request: Outgoing) -> Result<http::Response, HostError> {
         if let Some(root) = &self.root {

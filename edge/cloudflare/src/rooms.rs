@@ -13,7 +13,7 @@ use nugul_edge_core::{
         shards::{Followed, Place, ROOM_READERS, Shards, TRIES_MAX},
     },
     host::{FETCH_TIMEOUT_MS, Host, HostError, Outgoing, settings},
-    http::{self, Body, decode, encode},
+    http::{self, Body, decode, encode, header},
 };
 use serde::{Deserialize, Serialize};
 use worker::{Delay, DurableObject, Env, Request, Response, ResponseBody, Result, State, durable_object};
@@ -24,9 +24,9 @@ use crate::{Worker, failed, pieces};
 const SEAT_ROOM: &str = "SEAT_ROOM";
 /// Where a room is asked; what follows is a [`Visit`]. No name is looked up: whose room it is says the object's id.
 const DOOR: &str = "https://room/?";
-/// Says which, in the answer of a root that has enough readers.
+/// Says where, in the answer of a root that has enough readers.
 const PLACE: &str = "x-nugul-place";
-/// Join a shard.
+/// Join a shard, which the answer names.
 const ELSEWHERE: u16 = 421;
 /// The room has all the readers it can serve.
 const FULL: u16 = 503;
@@ -53,11 +53,12 @@ struct Visit {
 
 impl Visit {
     fn new(upstream: &Outgoing) -> Self {
-        let is_key = |name: &str| name.eq_ignore_ascii_case(EDGE_KEY);
+        let mut headers = upstream.headers.clone();
+        headers.retain(|(name, _)| !name.eq_ignore_ascii_case(EDGE_KEY));
         Self {
             url: upstream.url.clone(),
-            headers: upstream.headers.iter().filter(|(name, _)| !is_key(name)).cloned().collect(),
-            has_key: upstream.headers.iter().any(|(name, _)| is_key(name)),
+            headers,
+            has_key: header(&upstream.headers, EDGE_KEY).is_some(),
             ..Self::default()
         }
     }
@@ -99,7 +100,7 @@ impl DurableObject for SeatRoom {
             if visit.root.is_some() {
                 return Response::error("full", FULL);
             }
-            let place = self.shards.borrow_mut().send(enough, visit.full, host.chance(), host.now_ms());
+            let place = self.shards.borrow_mut().send(enough, visit.full, fanout::chance(&host).into(), host.now_ms());
             let answer = Response::error("elsewhere", ELSEWHERE)?;
             answer.headers().set(PLACE, &place.to_string())?;
             return Ok(answer);

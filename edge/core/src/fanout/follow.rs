@@ -134,7 +134,8 @@ pub fn join<H: Host>(host: &H, shared: &Rc<RefCell<Shared>>, mut upstream: Outgo
     Joined::Reader(reader)
 }
 
-fn chance<H: Host>(host: &H) -> u16 {
+/// Any number, by the platform's chance.
+pub fn chance<H: Host>(host: &H) -> u16 {
     let mut bytes = [0; 2];
     host.random(&mut bytes);
     u16::from_le_bytes(bytes)

@@ -16,7 +16,7 @@ pub mod room;
 pub mod rooms;
 pub mod shards;
 
-pub use follow::{CLIENT_ADDRESS, Joined, Shared, join};
+pub use follow::{CLIENT_ADDRESS, Joined, Shared, chance, join};
 pub use parser::{FRAME_BYTES_MAX, Frame, FrameTooLong, Item, Parser};
 pub use readers::Reader;
 

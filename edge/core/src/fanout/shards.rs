@@ -68,7 +68,7 @@ impl Shards {
     /// Sends a reader to one of the shards that may have a place, by chance, and opens one where there is none; each takes
     /// `room_readers`. `full` is the shard where this reader found no place.
     pub fn send(&mut self, room_readers: usize, full: Option<u32>, chance: u32, now_ms: i64) -> Place {
-        if !(0..COUNTED_MS).contains(&(now_ms - self.since)) {
+        if !is_within(COUNTED_MS, self.since, now_ms) {
             self.shards.fill(Shard::default());
             self.since = now_ms;
         }
@@ -82,13 +82,13 @@ impl Shards {
             }
         }
         let open = u32::try_from(self.shards.len()).unwrap_or(SHARDS_MAX);
-        let shard = match u32::try_from(may_have_places.len()) {
-            Ok(some @ 1..) => may_have_places.get((chance % some) as usize).copied().unwrap_or_default(),
-            _ if open < SHARDS_MAX => {
+        let shard = match may_have_places.get(chance as usize % may_have_places.len().max(1)) {
+            Some(shard) => *shard,
+            None if open < SHARDS_MAX => {
                 self.shards.push(Shard::default());
                 open
             }
-            _ => chance % SHARDS_MAX,
+            None => chance % SHARDS_MAX,
         };
         let mut followers = (lately / CROWD).min(FOLLOWERS_MAX);
         if let Some(shard) = self.shards.get_mut(shard as usize) {
@@ -107,14 +107,14 @@ impl Followed {
     /// The shard that one more may go to without asking the root.
     pub fn follow(&mut self, performance: &str, now_ms: i64) -> Option<u32> {
         let (place, since) = self.0.get_mut(performance)?;
-        place.followers = place.followers.checked_sub(1).filter(|_| is_recent(*since, now_ms))?;
+        place.followers = place.followers.checked_sub(1).filter(|_| is_within(FOLLOW_MS, *since, now_ms))?;
         Some(place.shard)
     }
 
     /// A reader was sent.
     pub fn sent(&mut self, performance: &str, place: Place, now_ms: i64) {
         if self.0.len() >= FOLLOWED_MAX {
-            self.0.retain(|_, (_, since)| is_recent(*since, now_ms));
+            self.0.retain(|_, (_, since)| is_within(FOLLOW_MS, *since, now_ms));
         }
         if place.followers > 0 && self.0.len() < FOLLOWED_MAX {
             self.0.insert(performance.to_owned(), (place, now_ms));
@@ -127,8 +127,9 @@ impl Followed {
     }
 }
 
-fn is_recent(since: i64, now_ms: i64) -> bool {
-    (0..FOLLOW_MS).contains(&(now_ms - since))
+/// Whether it is not longer ago, nor later: a clock may go back.
+fn is_within(ms: i64, since: i64, now_ms: i64) -> bool {
+    (0..ms).contains(&(now_ms - since))
 }
 
 #[cfg(test)]
