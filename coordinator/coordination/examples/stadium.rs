@@ -69,8 +69,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let wall = began.elapsed();
     let (calls, micros) = functions(&mut connection).await?;
-    println!("{calls} holds of {EACH}: {:.1} us each in Redis, {:.0} a second", micros / calls, calls * 1e6 / micros);
-    println!("{:.0} a second from this client", calls / wall.as_secs_f64());
+    let holds = f64::from(SEATS_MAX / EACH);
+    let each = micros / holds;
+    println!("{holds} holds of {EACH} in {calls} calls: {each:.1} us each in Redis, {:.0} a second", 1e6 / each);
+    println!("{:.0} a second from this client", holds / wall.as_secs_f64());
 
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await?;
     let mut bytes: BTreeMap<String, (u64, u64)> = BTreeMap::new();

@@ -143,7 +143,7 @@ pub(crate) async fn join(
         if answer.status_code() != FULL {
             return taken(answer);
         }
-        FOLLOWED.with_borrow_mut(|followed| followed.full(performance));
+        FOLLOWED.with_borrow_mut(|followed| followed.full(performance, shard));
         full = Some(shard);
     }
     Err(HostError::Failed("no room has a place".to_owned()))

@@ -113,7 +113,7 @@ end
 for _, h in pairs(holds) do
   put(h)
 end
-if #runs > 0 then
-  set_runs(runs)
+for _, run in ipairs(runs) do
+  set(run[2], run[1])
 end
 return finish({'ok', concat(corrected, ',')})

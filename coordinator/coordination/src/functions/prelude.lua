@@ -1,6 +1,6 @@
 -- The functions on seats stand behind this: the keys of one performance, its time, and the steps of the domain's seat book.
--- A function opens the book, works on it, and ends with `finish`, which writes the head once. The server keeps these locals from
--- one call to the next, so each begins them anew.
+-- A function opens the book, works on it, and ends with `finish`, which announces what changed and writes the head, both once. The
+-- server keeps these locals from one call to the next, so each begins them anew.
 
 local META, SEATS, HOLDS, ENDS, SALES, CHANGES
 local AVAILABLE, HELD, SOLD, BLOCKED = '0', '1', '2', '3'
@@ -9,6 +9,8 @@ local NOT_LOADED = {'not loaded'}
 -- The head: the version and fence given out last, a time before which no hold ends, and buyers' counts as they are needed.
 local version, fence, soonest, kept_fence, kept_soonest
 local counts, recounted, dirty
+-- What was changed and is not announced yet.
+local told
 -- The time of this call, once it was looked at.
 local time
 -- The name of the history this server writes, and when it was looked up.
@@ -46,7 +48,7 @@ end
 local function begin(keys)
   call, format, concat = redis.call, string.format, table.concat
   META, SEATS, HOLDS, ENDS, SALES, CHANGES = keys[1], keys[2], keys[3], keys[4], keys[5], keys[6]
-  counts, recounted, dirty, time = {}, {}, false, nil
+  counts, recounted, dirty, told, time = {}, {}, false, {}, nil
 end
 
 -- With the buyers whose counts will be needed.
@@ -65,7 +67,17 @@ local function open(keys, ...)
   return true
 end
 
+-- Announces what was changed since the last time as one change: no seat may have changed twice.
+local function announce()
+  if told[1] then
+    version, dirty = version + 1, true
+    call('XADD', CHANGES, 'MAXLEN', '~', HISTORY_MAX, format('%d-0', version), 'c', concat(told, ';'))
+    told = {}
+  end
+end
+
 local function finish(answer)
+  announce()
   if not dirty then
     return answer
   end
@@ -154,30 +166,12 @@ local function paint(seats, state)
   end
 end
 
-local function announce(told)
-  version, dirty = version + 1, true
-  call('XADD', CHANGES, 'MAXLEN', '~', HISTORY_MAX, format('%d-0', version), 'c', told)
-end
-
--- Changes seats and says so, in one step.
+-- Changes seats; said at the latest when the function ends.
 local function set(seats, state)
   if #seats > 0 then
     paint(seats, state)
-    announce(state .. ':' .. commas(seats))
+    told[#told + 1] = state .. ':' .. commas(seats)
   end
-end
-
--- The same for several states in one change: `runs` are pairs of a state and seats, not all empty.
-local function set_runs(runs)
-  local told = {}
-  for _, run in ipairs(runs) do
-    local state, seats = run[1], run[2]
-    if #seats > 0 then
-      paint(seats, state)
-      told[#told + 1] = state .. ':' .. commas(seats)
-    end
-  end
-  announce(concat(told, ';'))
 end
 
 -- A hold as text: id|user|fence|until|extended|order|since|seats; kept without its id.
@@ -260,6 +254,8 @@ local function sweep(now)
       call('ZREM', ENDS, id)
     end
   end
+  -- Apart, because these seats may be taken again in the same step.
+  announce()
   local next = call('ZRANGE', ENDS, 0, 0, 'WITHSCORES')
   soonest, dirty = tonumber(next[2] or NEVER), true
   return #ids

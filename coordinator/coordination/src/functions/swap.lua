@@ -28,5 +28,6 @@ end
 add(h.user, #seats - #h.seats)
 fence = fence + 1
 h.fence, h.seats = fence, seats
-set_runs({{AVAILABLE, give}, {HELD, take}})
+set(give, AVAILABLE)
+set(take, HELD)
 return finish(remember(KEYS[7], ARGV[3], put(h)))

@@ -650,7 +650,8 @@ async fn many_holds_end_at_once(seats: Seats) {
     until_free(&seats, p, last.seats[0]).await;
     let after = seats.snapshot(p).await.unwrap();
     assert!(after.seats.iter().all(|s| *s == SeatState::Available));
-    assert_eq!(after.version, base + 2 * i64::from(MANY));
+    // What is done together may be told together.
+    assert!(after.version > base + 1 && after.version <= base + 2 * i64::from(MANY));
 }
 
 async fn a_reader_waits_for_the_next_change(seats: Seats) {
@@ -709,15 +710,9 @@ async fn holds_asked_for_at_once_are_what_they_are_one_after_the_other(seats: Se
         assert_eq!((answers[1].is_ok(), &answers[7]), (true, &Err(HoldRefusal::NoSuchSeat)));
         assert_eq!((held(&[8, 9]).len(), refused(&[8, 9])), (1, vec![HoldRefusal::Taken(vec![11])]));
         let made: BTreeMap<i64, Hold> = answers.iter().flatten().map(|hold| (hold.fence, hold.clone())).collect();
-        let told: Vec<Vec<SeatIndex>> = seats
-            .changes_after(p, base)
-            .await
-            .unwrap()
-            .unwrap()
-            .iter()
-            .map(|c| c.seats.iter().map(|s| s.0).collect())
-            .collect();
-        assert_eq!(told, made.values().map(|hold| hold.seats.clone()).collect::<Vec<_>>());
+        let told = seats.changes_after(p, base).await.unwrap().unwrap();
+        let told = told.iter().flat_map(|change| &change.seats).map(|(seat, _)| seat);
+        assert!(told.eq(made.values().flat_map(|hold| &hold.seats)));
         for hold in made.into_values() {
             assert_eq!(seats.find_hold(hold.id).await, Ok(Some((p, hold))));
         }
@@ -791,13 +786,12 @@ async fn a_crowd_gets_each_seat_once(seats: Seats) {
         }
     }
     assert!(owners.into_keys().eq(0..SEATS));
-    // First come, first served: the stream, the versions and the fences agree on the order.
+    // First come, first served: the stream, the versions and the fences agree on the order. Holds made together are told together.
     let told = seats.changes_after(p, base).await.unwrap().unwrap();
-    assert_eq!(told.len(), holds.len());
-    for ((change, hold), n) in told.iter().zip(&holds).zip(1..) {
-        assert_eq!((change.version, hold.fence), (base + n, base + n));
-        assert!(change.seats.iter().copied().eq(hold.seats.iter().map(|s| (*s, SeatState::Held))));
-    }
+    assert!(told.len() <= holds.len() && told.iter().zip(base + 1..).all(|(change, n)| change.version == n));
+    assert!(holds.iter().zip(base + 1..).all(|(hold, n)| hold.fence == n));
+    let held = holds.iter().flat_map(|hold| &hold.seats).map(|seat| (*seat, SeatState::Held));
+    assert!(told.iter().flat_map(|change| change.seats.iter().copied()).eq(held));
 }
 
 #[tokio::test]

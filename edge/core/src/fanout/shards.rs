@@ -121,9 +121,11 @@ impl Followed {
         }
     }
 
-    /// The shard of a performance where some might follow is full.
-    pub fn full(&mut self, performance: &str) {
-        self.0.remove(performance);
+    /// A shard is full: nobody follows there.
+    pub fn full(&mut self, performance: &str, shard: u32) {
+        if self.0.get(performance).is_some_and(|(place, _)| place.shard == shard) {
+            self.0.remove(performance);
+        }
     }
 }
 
@@ -147,7 +149,11 @@ mod tests {
         followed.sent("a", Place { shard: 4, followers: 2 }, 2_000);
         assert_eq!((followed.follow("a", 3_000), followed.follow("a", 1_999)), (None, None));
         assert_eq!(followed.follow("a", 2_999), Some(4));
-        followed.full("a");
+        // That another is full is no matter.
+        followed.full("a", 3);
+        assert_eq!(followed.follow("a", 2_999), Some(4));
+        followed.sent("a", Place { shard: 4, followers: 2 }, 2_000);
+        followed.full("a", 4);
         assert_eq!(followed.follow("a", 2_999), None);
     }
 

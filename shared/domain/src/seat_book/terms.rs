@@ -32,7 +32,7 @@ impl SeatState {
     }
 }
 
-/// One step of a performance: the seats that changed and what they became.
+/// One step of a performance, or several made together: the seats that changed and what they became.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The version after it.
