@@ -18,11 +18,11 @@ use crate::{
     db::Db,
     keys::Keys,
     mail::Mailer,
-    orders::approving::Committed,
+    orders::{approving::Committed, looking::Looks},
     outbox::Outbox,
     overload::Gates,
     payments::PaymentClient,
-    rankings::BlockedWords,
+    rankings::{BlockedWords, service::Bookings},
     region_keys::RegionKeys,
     search::Search,
     seats::RecentSeats,
@@ -69,6 +69,8 @@ pub struct Parts {
     pub payments: PaymentClient,
     /// What people search for and look at most.
     pub rankings: Rankings,
+    /// Bookings that the rankings are told of.
+    pub bookings: Bookings,
     /// Words that no ranking shows.
     pub blocked_words: BlockedWords,
     /// The signing key.
@@ -95,6 +97,8 @@ pub struct Parts {
     pub recent: RecentSeats,
     /// The seat streams of this process.
     pub streams: Streams,
+    /// Orders that are looked up.
+    pub looks: Looks,
     /// What the outbox's worker is told.
     pub outbox: Outbox,
     /// Raised when a performance was cancelled.
@@ -141,6 +145,7 @@ impl Parts {
             seats,
             payments,
             rankings,
+            bookings: Bookings::default(),
             blocked_words: BlockedWords::load(config.blocked_words_file.as_deref())?,
             keys,
             tokens,
@@ -151,6 +156,7 @@ impl Parts {
             search: Search::new(&config)?,
             refused_words: Mutex::new(None),
             performances: RwLock::new(HashMap::new()),
+            looks: Looks::default(),
             outbox: Outbox::default(),
             cancellations_begun: Notify::new(),
             corrected: AtomicU64::new(0),

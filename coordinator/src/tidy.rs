@@ -12,7 +12,7 @@ const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How long the answer to an idempotency key is kept: as long as Toss keeps those it was given (Toss core API,
 /// Idempotency-Key), in milliseconds.
 const ANSWERS_FOR_MS: i64 = 15 * 24 * 60 * 60 * 1000;
-/// How long a delivered message is kept for whoever looks into a case, in milliseconds.
+/// How long a message that was put aside, and a search job that is over, are kept for whoever looks into a case, in milliseconds.
 const MESSAGES_FOR_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// How long what the comparison of live seats found is kept, in milliseconds.

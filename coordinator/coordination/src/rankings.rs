@@ -36,11 +36,14 @@ impl Rankings {
         RedisRankings::connect(url).await.map(Self::Redis)
     }
 
-    /// Counts a batch received at `now`, once.
-    pub async fn count(&self, batch: &Batch, now: Timestamp) -> Result<Taken, Error> {
+    /// Counts batches received at `now`, each once. A result for each, in their order.
+    pub async fn count(&self, batches: &[Batch], now: Timestamp) -> Result<Vec<Taken>, Error> {
         match self {
-            Self::Memory(board) => Ok(lock(board).count(batch, now)),
-            Self::Redis(r) => r.count(batch, now).await,
+            Self::Memory(board) => {
+                let mut board = lock(board);
+                Ok(batches.iter().map(|batch| board.count(batch, now)).collect())
+            }
+            Self::Redis(r) => r.count(batches, now).await,
         }
     }
 

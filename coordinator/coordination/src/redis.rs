@@ -59,17 +59,19 @@ pub use connection::url_error;
 const HISTORY_FOR_MS: i64 = 10;
 /// Holds one function frees; more wait for the next one. Some milliseconds of Redis' time.
 const SWEEP_MAX: usize = 1_000;
-/// Holds of one performance that one function makes: those that came while the one before was under way. A millisecond or two of
-/// Redis' time; each costs it little more than half of what it costs alone.
-const HOLDS_AT_ONCE: usize = 32;
-/// Holds of one performance that wait for such a function; one more is refused. More than its requests that are let in.
-const HOLDS_WAITING_MAX: usize = 4_096;
-/// Times a hold is asked for whose function's caller left in the middle of it.
+/// Holds of one performance that one function makes, or orders that it settles: those that came while the one before was under way.
+/// A millisecond or two of Redis' time; each costs it little more than half of what it costs alone.
+const AT_ONCE: usize = 32;
+/// Those of one performance that wait for such a function; one more is refused. More than its requests that are let in.
+const WAITING_MAX: usize = 4_096;
+/// Times one is asked for whose function's caller left in the middle of it.
 const ABANDONED_MAX: u32 = 4;
-/// How long a hold may take: what is under way before it, and its own function.
-const HOLD_TIMEOUT: Duration = CALL_TIMEOUT.saturating_mul(2);
+/// How long one may take: what is under way before it, and its own function.
+const TOGETHER_TIMEOUT: Duration = CALL_TIMEOUT.saturating_mul(2);
 /// Arguments of one hold.
 const HOLD_ARGUMENTS: usize = 6;
+/// Arguments of one order that is settled.
+const SETTLE_ARGUMENTS: usize = 5;
 /// Seats this near each other are read in one call.
 const SPAN_MAX: usize = 1_024;
 /// Arguments a function passes to one call; Lua's stack takes some thousands.
@@ -104,11 +106,20 @@ pub struct RedisSeats {
 struct Known {
     due: Instant,
     asked: Instant,
-    holding: Arc<Holding>,
+    waiting: Arc<Waiting>,
 }
 
-/// Holds of one performance that wait for the next function.
-type Holding = Batch<Wanted, Result<Result<Hold, HoldRefusal>, Error>>;
+/// What waits for the next function on one performance.
+struct Waiting {
+    holds: Batch<Wanted, Result<Result<Hold, HoldRefusal>, Error>>,
+    settled: Batch<Settled, Result<(), Error>>,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self { holds: Batch::new(AT_ONCE, WAITING_MAX), settled: Batch::new(AT_ONCE, WAITING_MAX) }
+    }
+}
 
 /// A hold that is asked for.
 #[derive(Clone)]
@@ -118,6 +129,16 @@ struct Wanted {
     pointer: Option<Cmd>,
 }
 
+/// What became of seats of an order.
+#[derive(Clone)]
+struct Settled {
+    hold: HoldId,
+    order: OrderId,
+    user: UserId,
+    seats: Vec<SeatIndex>,
+    state: SeatState,
+}
+
 /// The functions on seats.
 fn library() -> Library {
     // What stands in quotation marks is an argument of every hold.
@@ -125,7 +146,7 @@ fn library() -> Library {
         "local HISTORY_MAX, IDEMPOTENCY_TTL_MS = '{HISTORY_MAX}', '{IDEMPOTENCY_TTL_MS}'\n\
          local SWEEP_MAX, SPAN_MAX, ARGUMENTS_MAX = {SWEEP_MAX}, {SPAN_MAX}, {ARGUMENTS_MAX}\n\
          local VERSIONS_PER_MS, LOST_MAX, HISTORY_FOR_MS = {VERSIONS_PER_MS}, {LOST_MAX}, {HISTORY_FOR_MS}\n\
-         local NEVER, HOLD_ARGUMENTS = {EXACT_MAX}, {HOLD_ARGUMENTS}\n",
+         local NEVER, HOLD_ARGUMENTS, SETTLE_ARGUMENTS = {EXACT_MAX}, {HOLD_ARGUMENTS}, {SETTLE_ARGUMENTS}\n",
     );
     let reads = |name, body| Function { name, body, writes: false };
     let writes = |name, body| Function { name, body, writes: true };
@@ -244,7 +265,7 @@ impl RedisSeats {
         let (pointer, apart) = if self.connection.is_cluster() { (None, pointer) } else { (pointer, None) };
         let held = self.hold_together(performance, Wanted { request, pointer });
         let point = async { if let Some(cmd) = &apart { self.connection.ask(cmd).await } else { Ok(()) } };
-        let (answer, pointed) = tokio::join!(tokio::time::timeout(HOLD_TIMEOUT, held), point);
+        let (answer, pointed) = tokio::join!(tokio::time::timeout(TOGETHER_TIMEOUT, held), point);
         let hold = match answer.map_err(unavailable)?? {
             Ok(hold) => hold,
             Err(refusal) => {
@@ -270,19 +291,12 @@ impl RedisSeats {
         performance: PerformanceId,
         wanted: Wanted,
     ) -> Result<Result<Hold, HoldRefusal>, Error> {
-        let holding = self.look_after(performance, RECHECK);
+        let waiting = self.look_after(performance, RECHECK);
         let work = async |some: Vec<Wanted>| {
             let made = self.hold_all(performance, &some).await;
             made.unwrap_or_else(|e| vec![Err(e); some.len()])
         };
-        for _ in 1..ABANDONED_MAX {
-            match holding.join(wanted.clone(), &work).await {
-                // Asked again, because its key gets the same answer should it have been made.
-                Err(NotDone::Abandoned) => {}
-                done => return done.map_err(not_done)?,
-            }
-        }
-        holding.join(wanted, &work).await.map_err(not_done)?
+        together(&waiting.holds, wanted, work).await
     }
 
     /// Makes holds in one function; a result for each, in their order.
@@ -474,11 +488,27 @@ impl RedisSeats {
         seats: &[SeatIndex],
         state: SeatState,
     ) -> Result<(), Error> {
-        let mut call = self.call("settle", performance);
-        call.arg(hold.to_string()).arg(order.to_string()).arg(user.to_string());
         // Other states are no outcome, and of no seats nothing comes.
-        let seats = if matches!(state, SeatState::Sold | SeatState::Available) { seats } else { &[] };
-        call.arg(&[digit(state)][..]).arg(commas(seats));
+        if seats.is_empty() || !matches!(state, SeatState::Sold | SeatState::Available) {
+            return Ok(());
+        }
+        let waiting = self.look_after(performance, RECHECK);
+        let work = async |some: Vec<Settled>| {
+            let all_settled = self.settle_all(performance, &some).await;
+            vec![all_settled; some.len()]
+        };
+        let settled = Settled { hold, order, user, seats: seats.to_vec(), state };
+        let settling = together(&waiting.settled, settled, work);
+        tokio::time::timeout(TOGETHER_TIMEOUT, settling).await.map_err(unavailable)?
+    }
+
+    /// Settles orders in one function.
+    async fn settle_all(&self, performance: PerformanceId, all: &[Settled]) -> Result<(), Error> {
+        let mut call = self.keyed("settle", performance);
+        for Settled { hold, order, user, seats, state } in all {
+            call.arg(hold.to_string()).arg(order.to_string()).arg(user.to_string());
+            call.arg(&[digit(*state)][..]).arg(commas(seats));
+        }
         done(&self.run(&call).await?)
     }
 
@@ -684,15 +714,33 @@ impl RedisSeats {
 
     /// Expires this performance's holds from now on: at once where this process did not do so before, for then it does
     /// not know when the next ends; else no later than when `soonest` has passed.
-    fn look_after(&self, performance: PerformanceId, soonest: Duration) -> Arc<Holding> {
+    fn look_after(&self, performance: PerformanceId, soonest: Duration) -> Arc<Waiting> {
         let now = Instant::now();
         let mut known = self.known();
-        let holding = || Arc::new(Batch::new(HOLDS_AT_ONCE, HOLDS_WAITING_MAX));
-        let entry = known.entry(performance).or_insert_with(|| Known { due: now, asked: now, holding: holding() });
+        let entry = known.entry(performance).or_insert_with(|| Known { due: now, asked: now, waiting: Arc::default() });
         entry.asked = now;
         entry.due = entry.due.min(now + soonest);
-        Arc::clone(&entry.holding)
+        Arc::clone(&entry.waiting)
     }
+}
+
+/// Has one done with those that wait meanwhile.
+async fn together<T: Clone, R, W>(
+    batch: &Batch<T, Result<R, Error>>,
+    one: T,
+    work: impl Fn(Vec<T>) -> W,
+) -> Result<R, Error>
+where
+    W: Future<Output = Vec<Result<R, Error>>>,
+{
+    for _ in 1..ABANDONED_MAX {
+        match batch.join(one.clone(), &work).await {
+            // Asked again, because what was done already is answered or left as it is.
+            Err(NotDone::Abandoned) => {}
+            done => return done.map_err(not_done)?,
+        }
+    }
+    batch.join(one, work).await.map_err(not_done)?
 }
 
 /// The keys of a performance's book.
@@ -707,8 +755,8 @@ fn unavailable(why: impl Display) -> Error {
 
 fn not_done(why: NotDone) -> Error {
     unavailable(match why {
-        NotDone::TooMany => "too many holds wait",
-        NotDone::Abandoned => "whoever made the holds of all has left",
+        NotDone::TooMany => "too many wait",
+        NotDone::Abandoned => "whoever did the work of all has left",
     })
 }
 

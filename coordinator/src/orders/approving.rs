@@ -39,7 +39,7 @@ pub async fn approve_all(app: &Parts, tx: &mut Tx, ids: &[OrderId]) -> Result<Op
     let mut ids = ids.to_vec();
     // The order of locks.
     ids.sort_unstable();
-    let orders = store::find_all(tx, &ids).await?;
+    let orders = store::find_all(&mut **tx, &ids).await?;
     let all_wait = orders.len() == ids.len() && orders.iter().all(|o| o.state == OrderState::Confirming);
     if !all_wait || !store::all_paid(tx, &ids).await? {
         return Ok(None);

@@ -3,6 +3,7 @@
 pub mod approving;
 pub mod confirming;
 pub mod limits;
+pub mod looking;
 pub mod making;
 pub mod outcome;
 pub mod routes;

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use super::{
     approving::Committed,
     confirming::{self, Confirm},
-    limits,
+    limits, looking,
     making::{self, NewOrder},
     store::{self, Line, StoredOrder},
 };
@@ -56,27 +56,25 @@ const ORDER_NAME_CHARS_MAX: usize = 100;
 /// finishes the work, or the comparison of live seats with SQL gives them back.
 pub async fn create(app: &App, auth: &Auth, hold_id: HoldId, key: &str, digest: &str) -> Result<Response, ApiError> {
     let key = Key { scope: auth.scope(), key, digest };
-    let found = app.seats.find_hold(hold_id).await?.filter(|(_, h)| h.user == auth.user());
-    // A key whose order was made of a hold finds no hold, or one that is an order. Another key's answer is met in SQL.
-    let is_new = found.as_ref().is_some_and(|(_, hold)| hold.order_id().is_none());
-    if !is_new && let Some(response) = idempotency::replay(&app.db, key.scope, key.key, key.digest).await? {
-        return Ok(response);
-    }
-    let Some((performance_id, found)) = found else {
-        return existing(app, auth, hold_id, &key).await;
+    let Some(performance_id) = app.seats.performance_of(hold_id).await? else {
+        return made_before(app, auth, hold_id, &key).await;
     };
     // Before the hold becomes an order in the live state: who is refused here still has a hold, which ends by itself.
     if !app.gates.gate(performance_id).batches.making.has_room() {
-        return Err(overload::refused());
+        let before = idempotency::replay(&app.db, key.scope, key.key, key.digest).await?;
+        return before.ok_or_else(overload::refused);
     }
-    let mut id = found.order_id().unwrap_or_else(|| OrderId::new(app.config.region, app.now(), app.random_id()));
+    let mut id = OrderId::new(app.config.region, app.now(), app.random_id());
     let mut ordered = crate::on_seats!(app, performance_id, app.seats.order(performance_id, hold_id, auth.user(), id))?;
     if let Err(HoldGone::Ordered(first)) = ordered {
+        if let Some(response) = idempotency::replay(&app.db, key.scope, key.key, key.digest).await? {
+            return Ok(response);
+        }
         // A request beside this one was first: its order is ours.
         id = first;
         ordered = crate::on_seats!(app, performance_id, app.seats.order(performance_id, hold_id, auth.user(), id))?;
     }
-    let Ok(hold) = ordered else { return existing(app, auth, hold_id, &key).await };
+    let Ok(hold) = ordered else { return made_before(app, auth, hold_id, &key).await };
     let info = performance(app, performance_id).await?;
     let seats = describe(&info, &hold.seats);
     let lines: Vec<Line> = seats.iter().map(|s| Line { seat: s.index, price: s.price_krw }).collect();
@@ -129,6 +127,14 @@ pub async fn create(app: &App, auth: &Auth, hold_id: HoldId, key: &str, digest: 
             }
             Err(e)
         }
+    }
+}
+
+/// What the key was answered before: its order was made of a hold that is gone. Else the order of another request.
+async fn made_before(app: &App, auth: &Auth, hold: HoldId, key: &Key<'_>) -> Result<Response, ApiError> {
+    match idempotency::replay(&app.db, key.scope, key.key, key.digest).await? {
+        Some(response) => Ok(response),
+        None => existing(app, auth, hold, key).await,
     }
 }
 
@@ -309,7 +315,7 @@ pub async fn end(app: &App, order: &StoredOrder, event: OrderEvent) -> Result<()
 
 /// The order, if it is this buyer's.
 pub async fn owned(app: &Parts, user: UserId, id: OrderId) -> Result<StoredOrder, ApiError> {
-    store::find(&app.db, id).await?.filter(|o| o.user == user).ok_or_else(|| Code::NotFound.into())
+    looking::find(app, id).await?.filter(|o| o.user == user).ok_or_else(|| Code::NotFound.into())
 }
 
 /// An order as sent to its buyer.

@@ -12,7 +12,7 @@ use nugul_domain::{
     order::{OrderEvent, OrderState},
 };
 use nugul_points::{Planted, planted};
-use sqlx::{AssertSqlSafe, Row, any::AnyRow};
+use sqlx::{Any, AssertSqlSafe, Executor, Row, any::AnyRow};
 
 use crate::{
     db::{Db, Tx, is_unique_violation, marks, padded, pieces, rows},
@@ -285,12 +285,15 @@ pub async fn issue(
     Ok(())
 }
 
-/// Orders by id, as this transaction sees them; those there are.
-pub async fn find_all(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<StoredOrder>, ApiError> {
+/// Orders by id, as this connection or transaction sees them; those there are.
+pub async fn find_all<'e>(
+    executor: impl Executor<'e, Database = Any>,
+    ids: &[OrderId],
+) -> Result<Vec<StoredOrder>, ApiError> {
     let ids = padded(ids);
     let sql = format!("SELECT {COLUMNS} FROM orders WHERE id IN {} ORDER BY id", marks(ids.len()));
     let query = sqlx::query(AssertSqlSafe(sql));
-    let rows = ids.iter().fold(query, |query, id| query.bind(id.to_bytes())).fetch_all(&mut **tx).await?;
+    let rows = ids.iter().fold(query, |query, id| query.bind(id.to_bytes())).fetch_all(executor).await?;
     rows.iter().map(order).collect()
 }
 

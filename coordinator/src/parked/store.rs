@@ -16,7 +16,7 @@ const REASON_CHARS_MAX: usize = 400;
 /// Where something was put aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A message that was to go out. It stays in the outbox, as done, for as long as the others.
+    /// A message that was to go out. It stays in the outbox for a while, as done.
     Outbox,
     /// A result of the payment service, which keeps it under its offset.
     Results,

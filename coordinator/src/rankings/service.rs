@@ -15,10 +15,15 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     app::Parts,
+    batches::not_done,
     catalogue::{service::performance, store},
     error::ApiError,
 };
 
+/// Bookings counted together.
+const BOOKINGS_AT_ONCE: usize = 32;
+/// Bookings that wait for that; one more is not counted.
+const BOOKINGS_WAITING_MAX: usize = 1_000;
 /// Hexadecimal digits of a source.
 const SOURCE_DIGITS: usize = 32;
 /// Hexadecimal digits of a person's mark.
@@ -72,14 +77,26 @@ pub async fn count(app: &Parts, mut batch: Batch) -> Result<VotesTaken, ApiError
         Deed::Searched { keyword, .. } => !app.blocked_words.has(keyword.as_str()),
         Deed::Looked(_) | Deed::Booked(_) => true,
     });
-    Ok(match app.rankings.count(&batch, app.now()).await.map_err(|e| away(&e))? {
-        Taken::Counted(counted) => VotesTaken { repeated: false, counted },
-        Taken::Repeated => VotesTaken { repeated: true, counted: 0 },
+    let taken = app.rankings.count(&[batch], app.now()).await.map_err(|e| away(&e))?;
+    Ok(match taken.as_slice() {
+        [Taken::Counted(counted)] => VotesTaken { repeated: false, counted: *counted },
+        _ => VotesTaken { repeated: true, counted: 0 },
     })
 }
 
+/// Bookings that wait to be counted.
+#[derive(Debug)]
+pub struct Bookings(nugul_batch::Batch<Batch, Result<(), ApiError>>);
+
+impl Default for Bookings {
+    fn default() -> Self {
+        Self(nugul_batch::Batch::new(BOOKINGS_AT_ONCE, BOOKINGS_WAITING_MAX))
+    }
+}
+
 /// Counts an order that became tickets. It is known here alone for certain, so no edge tells it. The order is the source:
-/// telling it twice counts once. A ranking that cannot be reached loses the vote; no order waits for it.
+/// telling it twice counts once, and those that come meanwhile are counted together. A ranking that cannot be reached loses the
+/// vote; no order waits for it.
 pub async fn booked(app: &Parts, order: OrderId, of: PerformanceId, by: UserId) {
     let counted = async {
         let event = performance(app, of).await?.event.id;
@@ -87,7 +104,11 @@ pub async fn booked(app: &Parts, order: OrderId, of: PerformanceId, by: UserId) 
         let voter = mark.iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte));
         let vote = ranking::Vote { deed: Deed::Booked(event), voter: Voter(voter) };
         let source = Source(order.to_bytes().iter().fold(0, |id, byte| id << 8 | u128::from(*byte)));
-        count(app, Batch { source, seq: 1, votes: vec![vote] }).await
+        let count = async |batches: Vec<Batch>| {
+            let taken = app.rankings.count(&batches, app.now()).await;
+            vec![taken.map(drop).map_err(|e| away(&e)); batches.len()]
+        };
+        app.bookings.0.join(Batch { source, seq: 1, votes: vec![vote] }, count).await.map_err(not_done)?
     };
     if let Err(e) = counted.await {
         tracing::warn!(%order, context = e.context, "a booking is not counted in the rankings");

@@ -76,7 +76,7 @@ async fn what_people_book_is_wanted_most_and_fades() {
     // One that is no event any more.
     votes.push(voted(Deed::Looked(EventId::new(Region(0), app.now(), [9; RANDOM_BYTES])), 1));
     let batch = Batch { source: Source(1), seq: 1, votes };
-    app.rankings.count(&batch, app.now()).await.unwrap();
+    app.rankings.count(&[batch], app.now()).await.unwrap();
     assert_eq!(demand::pass(app).await.unwrap(), 2);
     // Nothing has changed since, so nothing is told.
     assert_eq!(demand::pass(app).await.unwrap(), 0);

@@ -1,20 +1,16 @@
--- Counts a batch once: the steps of the domain's ranking board.
--- KEYS: source, waiting, steps; for each window: voted, then for each kind: before, ranking.
--- ARGV: seq; for each window: name, age, step, length; for each vote: kind, needs people, weight, subject, four bits.
+-- Counts batches, each once: the steps of the domain's ranking board.
+-- KEYS: waiting, steps; for each window: voted, then for each kind: before, ranking; the source of each batch.
+-- ARGV: for each window: name, age, step, length; for each batch: seq, votes; for each of its votes: kind, needs people, weight,
+-- subject, four bits. The answer is two texts for each batch.
 
 local call, format, log = redis.call, string.format, math.log
 local LN2, WINDOWS, DAY, WEEK = math.log(2), 3, 2, 3
-local BITS = 4
-
-local last = call('GET', KEYS[1])
-if last and tonumber(ARGV[1]) <= tonumber(last) then
-  return {'repeated'}
-end
-call('SET', KEYS[1], ARGV[1], 'PX', SOURCE_TTL_MS)
+-- Bits of a vote, and its arguments.
+local BITS, VOTE = 4, 8
 
 local windows = {}
 for w = 1, WINDOWS do
-  local key, arg = 4 + (w - 1) * 5, 2 + (w - 1) * 4
+  local key, arg = 3 + (w - 1) * 5, 1 + (w - 1) * 4
   local window = {
     voted = KEYS[key],
     before = {KEYS[key + 1], KEYS[key + 3]},
@@ -22,8 +18,8 @@ for w = 1, WINDOWS do
     age = tonumber(ARGV[arg + 1]),
   }
   windows[w] = window
-  if tonumber(ARGV[arg + 2]) > tonumber(call('HGET', KEYS[3], ARGV[arg]) or '0') then
-    call('HSET', KEYS[3], ARGV[arg], ARGV[arg + 2])
+  if tonumber(ARGV[arg + 2]) > tonumber(call('HGET', KEYS[2], ARGV[arg]) or '0') then
+    call('HSET', KEYS[2], ARGV[arg], ARGV[arg + 2])
     for kind = 1, 2 do
       call('DEL', window.before[kind])
       local first = call('ZREVRANGE', window.ranking[kind], 0, NOTED_MAX - 1)
@@ -36,11 +32,17 @@ end
 
 -- Remembers a vote; false where it was there already.
 local function insert(window, at)
-  local is_new = false
+  local sets = {}
   for bit = at, at + BITS - 1 do
-    is_new = call('SETBIT', window.voted, ARGV[bit], 1) == 0 or is_new
+    local n = #sets
+    sets[n + 1], sets[n + 2], sets[n + 3], sets[n + 4] = 'SET', 'u1', ARGV[bit], 1
   end
-  return is_new
+  for _, was in ipairs(call('BITFIELD', window.voted, unpack(sets))) do
+    if was == 0 then
+      return true
+    end
+  end
+  return false
 end
 
 local function trim(key)
@@ -66,15 +68,15 @@ end
 -- How many people searched for the word today, with this one where they are another.
 local function people(subject, is_another)
   if not is_another then
-    return tonumber(call('ZSCORE', KEYS[2], subject) or '0')
+    return tonumber(call('ZSCORE', KEYS[1], subject) or '0')
   end
-  local many = tonumber(call('ZINCRBY', KEYS[2], 1, subject))
-  trim(KEYS[2])
+  local many = tonumber(call('ZINCRBY', KEYS[1], 1, subject))
+  trim(KEYS[1])
   return many
 end
 
-local counted = 0
-for at = 2 + WINDOWS * 4, #ARGV, 4 + BITS do
+-- Whether the vote at this argument counts.
+local function cast(at)
   local kind, needs_people, weight, subject = tonumber(ARGV[at]), ARGV[at + 1] == '1', tonumber(ARGV[at + 2]), ARGV[at + 3]
   -- Who voted in this hour voted in its day and week too.
   local new_in = 0
@@ -86,16 +88,31 @@ for at = 2 + WINDOWS * 4, #ARGV, 4 + BITS do
     counts = people(subject, new_in >= DAY) >= PEOPLE_MIN
   end
   if counts then
-    counted = counted + 1
     for w = 1, new_in do
       add(windows[w], kind, subject, weight)
     end
   end
+  return counts
+end
+
+local answers, at = {}, 1 + WINDOWS * 4
+for key = 3 + WINDOWS * 5, #KEYS do
+  local seq, from, to = ARGV[at], at + 2, at + 2 + ARGV[at + 1] * VOTE
+  local last, taken, counted = call('GET', KEYS[key]), 'repeated', 0
+  if not last or tonumber(seq) > tonumber(last) then
+    call('SET', KEYS[key], seq, 'PX', SOURCE_TTL_MS)
+    taken = 'counted'
+    for vote = from, to - 1, VOTE do
+      counted = counted + (cast(vote) and 1 or 0)
+    end
+  end
+  answers[#answers + 1], answers[#answers + 2] = taken, tostring(counted)
+  at = to
 end
 
 -- A clock that is a little behind another's still finds the period before.
 for w = 1, WINDOWS do
-  call('PEXPIRE', windows[w].voted, 2 * ARGV[2 + (w - 1) * 4 + 3])
+  call('PEXPIRE', windows[w].voted, 2 * ARGV[1 + (w - 1) * 4 + 3])
 end
-call('PEXPIRE', KEYS[2], 2 * ARGV[2 + (DAY - 1) * 4 + 3])
-return {'counted', counted}
+call('PEXPIRE', KEYS[1], 2 * ARGV[1 + (DAY - 1) * 4 + 3])
+return answers

@@ -1,4 +1,4 @@
-//! Rankings kept in Redis, which all replicas share: a batch is one function there, one round trip.
+//! Rankings kept in Redis, which all replicas share: batches are counted by one function there, in one round trip.
 //!
 //! The keys share a hash tag, so the function touches one slot. `W` is a window, `K` is `keywords` or `events`, `N` the number
 //! of a period:
@@ -55,12 +55,9 @@ impl RedisRankings {
         Ok(Self { connection: Connection::open(url).await?, library })
     }
 
-    pub(crate) async fn count(&self, batch: &Batch, now: Timestamp) -> Result<Taken, Error> {
+    pub(crate) async fn count(&self, batches: &[Batch], now: Timestamp) -> Result<Vec<Taken>, Error> {
         let mut call = self.library.call("count");
-        call.key(format!("{PREFIX}:source:{:032x}", batch.source.0))
-            .key(format!("{PREFIX}:waiting:{}", Window::Day.period(now)))
-            .key(format!("{PREFIX}:steps"))
-            .arg(batch.seq);
+        call.key(format!("{PREFIX}:waiting:{}", Window::Day.period(now))).key(format!("{PREFIX}:steps"));
         for window in Window::ALL {
             call.key(format!("{PREFIX}:voted:{}:{}", window.as_str(), window.period(now)));
             for kind in Kind::ALL {
@@ -72,19 +69,27 @@ impl RedisRankings {
                 .arg(window.step(now))
                 .arg(window.length_ms());
         }
-        for vote in &batch.votes {
-            call.arg(vote.kind() as usize + 1)
-                .arg(u8::from(vote.needs_people()))
-                .arg(vote.weight())
-                .arg(vote.subject())
-                .arg(&vote.bits()[..]);
+        for batch in batches {
+            call.key(format!("{PREFIX}:source:{:032x}", batch.source.0)).arg(batch.seq).arg(batch.votes.len());
+            for vote in &batch.votes {
+                call.arg(vote.kind() as usize + 1)
+                    .arg(u8::from(vote.needs_people()))
+                    .arg(vote.weight())
+                    .arg(vote.subject())
+                    .arg(&vote.bits()[..]);
+            }
         }
         let answer = self.connection.run(&call).await?;
-        match texts(&answer).as_slice() {
-            ["counted", votes] => Ok(Taken::Counted(parse(votes)?)),
-            ["repeated"] => Ok(Taken::Repeated),
-            _ => Err(nonsense(&answer)),
+        let (pairs, rest) = answer.as_chunks::<2>();
+        if pairs.len() != batches.len() || !rest.is_empty() {
+            return Err(nonsense(&answer));
         }
+        let taken = |[taken, votes]: &[String; 2]| match taken.as_str() {
+            "counted" => Ok(Taken::Counted(parse(votes)?)),
+            "repeated" => Ok(Taken::Repeated),
+            _ => Err(nonsense(&answer)),
+        };
+        pairs.iter().map(taken).collect()
     }
 
     pub(crate) async fn standing(&self, kind: Kind, window: Window, now: Timestamp) -> Result<Standing, Error> {

@@ -197,6 +197,8 @@ everywhere! {
     a_reader_waits_for_the_next_change,
     a_crowd_gets_each_seat_once,
     holds_asked_for_at_once_are_what_they_are_one_after_the_other,
+    orders_settled_at_once_are_what_they_are_one_after_the_other,
+    a_seat_settled_twice_at_once_is_told_twice,
     who_leaves_takes_nobody_elses_hold_along,
     a_release_asked_for_again_leaves_the_next_holder_alone,
     what_a_buyer_holds_in_an_event_is_counted_until_it_ends,
@@ -716,6 +718,56 @@ async fn holds_asked_for_at_once_are_what_they_are_one_after_the_other(seats: Se
         for hold in made.into_values() {
             assert_eq!(seats.find_hold(hold.id).await, Ok(Some((p, hold))));
         }
+    }
+}
+
+async fn orders_settled_at_once_are_what_they_are_one_after_the_other(seats: Seats) {
+    const ORDERS: u32 = 80;
+    let (p, _) = opened(&seats, 1, ORDERS).await;
+    for n in 0..ORDERS {
+        seats.hold(p, ask(n, n, &[n])).await.unwrap().unwrap();
+        seats.order(p, hold_id(n), user(n), order_id(n)).await.unwrap().unwrap();
+    }
+    let state_of = |n: u32| if n.is_multiple_of(2) { SeatState::Sold } else { SeatState::Available };
+    let before = seats.snapshot(p).await.unwrap().version;
+    let mut settling = JoinSet::new();
+    for n in (0..ORDERS).chain(0..ORDERS) {
+        let seats = seats.clone();
+        settling.spawn(async move { settle(&seats, p, n, n, &[n], state_of(n)).await });
+    }
+    settling.join_all().await;
+    assert!(seats.snapshot(p).await.unwrap().seats.into_iter().eq((0..ORDERS).map(state_of)));
+    let changes = seats.changes_after(p, before).await.unwrap().unwrap();
+    assert!(changes.iter().zip(before + 1..).all(|(change, n)| change.version == n));
+    let told: BTreeMap<SeatIndex, SeatState> = changes.iter().flat_map(|change| change.seats.clone()).collect();
+    assert!(told.into_iter().eq((0..ORDERS).map(|n| (n, state_of(n)))));
+    assert_eq!(changes.iter().map(|change| change.seats.len()).sum::<usize>(), ORDERS as usize);
+    // What was bought counts, what was given back does not.
+    assert!(seats.hold(p, ask(ORDERS, 1, &[1, 3, 5, 7])).await.unwrap().is_ok());
+    assert_eq!(seats.hold(p, ask(ORDERS + 1, 0, &[9, 11, 13, 15])).await.unwrap(), Err(HoldRefusal::OverLimit));
+}
+
+/// One seat given back and sold at the same moment: told in the order it happened, never twice in one change.
+async fn a_seat_settled_twice_at_once_is_told_twice(seats: Seats) {
+    const ROUNDS: u32 = 40;
+    let (p, _) = opened(&seats, 1, ROUNDS).await;
+    for n in 0..ROUNDS {
+        settle(&seats, p, n, n, &[n], SeatState::Sold).await;
+        let before = seats.snapshot(p).await.unwrap().version;
+        // The first is nothing: the others wait for it, and are done together.
+        let (nothing, free, sold) = (2 * ROUNDS + n, n, ROUNDS + n);
+        let all = [(nothing, SeatState::Available), (free, SeatState::Available), (sold, SeatState::Sold)];
+        let settled = all.map(|(order, state)| {
+            let seats = seats.clone();
+            tokio::spawn(async move { settle(&seats, p, order, order, &[n], state).await })
+        });
+        for done in settled {
+            done.await.unwrap();
+        }
+        let changes = seats.changes_after(p, before).await.unwrap().unwrap();
+        let told: Vec<_> = changes.into_iter().map(|change| change.seats).collect();
+        let (free, sold) = (vec![(n, SeatState::Available)], vec![(n, SeatState::Sold)]);
+        assert!(told == [free.clone()] || told == [free, sold], "{told:?}");
     }
 }
 
