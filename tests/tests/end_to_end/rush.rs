@@ -84,11 +84,18 @@ async fn every_seat_goes_to_one_buyer_and_the_stream_tells_in_which_order() {
     let snapshot: SeatSnapshot = api.get(&format!("performances/{id}/seats")).await.expect(200);
     assert_eq!(snapshot.unpack(), Some(vec![SeatState::Held; SEATS as usize]));
 
-    // The stream: one step for each hold, in the order of their fencing numbers, without a gap.
+    // The stream: every hold whole, in the order of their fencing numbers, without a gap. Those made together are one step.
     log.until(FRAME_LIMIT, |log| log.seats.iter().all(|s| *s == SeatState::Held)).await;
     holds.sort_by_key(|(_, hold)| hold.fence);
-    let granted: Vec<Vec<SeatIndex>> = holds.iter().map(|(_, h)| h.seats.iter().map(|s| s.index).collect()).collect();
-    let told: Vec<Vec<SeatIndex>> = log.changes.iter().map(|(_, c)| c.iter().map(|(i, _)| *i).collect()).collect();
-    assert_eq!(told, granted);
+    let mut granted = holds.iter().map(|(_, hold)| hold.seats.iter().map(|s| s.index).collect::<Vec<_>>());
+    for (version, step) in &log.changes {
+        let told: Vec<SeatIndex> = step.iter().map(|(seat, _)| *seat).collect();
+        let mut whole = Vec::new();
+        while whole.len() < told.len() {
+            whole.extend(granted.next().expect("no more is told than was held"));
+        }
+        assert_eq!(told, whole, "the step to {version}");
+    }
+    assert_eq!(granted.next(), None, "a hold was not told");
     assert_eq!(log.version, snapshot.version);
 }
