@@ -9,8 +9,8 @@ local NOT_LOADED = {'not loaded'}
 -- The head: the version and fence given out last, a time before which no hold ends, and buyers' counts as they are needed.
 local version, fence, soonest, kept_fence, kept_soonest
 local counts, recounted, dirty
--- What was changed and is not announced yet.
-local told
+-- What was changed and is not announced yet, and which seats that were.
+local told, touched
 -- The time of this call, once it was looked at.
 local time
 -- The name of the history this server writes, and when it was looked up.
@@ -48,7 +48,7 @@ end
 local function begin(keys)
   call, format, concat = redis.call, string.format, table.concat
   META, SEATS, HOLDS, ENDS, SALES, CHANGES = keys[1], keys[2], keys[3], keys[4], keys[5], keys[6]
-  counts, recounted, dirty, told, time = {}, {}, false, {}, nil
+  counts, recounted, dirty, told, touched, time = {}, {}, false, {}, {}, nil
 end
 
 -- With the buyers whose counts will be needed.
@@ -67,12 +67,12 @@ local function open(keys, ...)
   return true
 end
 
--- Announces what was changed since the last time as one change: no seat may have changed twice.
+-- Announces what was changed since the last time as one change.
 local function announce()
   if told[1] then
     version, dirty = version + 1, true
     call('XADD', CHANGES, 'MAXLEN', '~', HISTORY_MAX, format('%d-0', version), 'c', concat(told, ';'))
-    told = {}
+    told, touched = {}, {}
   end
 end
 
@@ -166,12 +166,22 @@ local function paint(seats, state)
   end
 end
 
--- Changes seats; said at the latest when the function ends.
+-- Changes seats; said at the latest when the function ends. No seat is in one change twice.
 local function set(seats, state)
-  if #seats > 0 then
-    paint(seats, state)
-    told[#told + 1] = state .. ':' .. commas(seats)
+  if #seats == 0 then
+    return
   end
+  for _, index in ipairs(seats) do
+    if touched[index] then
+      announce()
+      break
+    end
+  end
+  for _, index in ipairs(seats) do
+    touched[index] = true
+  end
+  paint(seats, state)
+  told[#told + 1] = state .. ':' .. commas(seats)
 end
 
 -- A hold as text: id|user|fence|until|extended|order|since|seats; kept without its id.
@@ -254,7 +264,7 @@ local function sweep(now)
       call('ZREM', ENDS, id)
     end
   end
-  -- Apart, because these seats may be taken again in the same step.
+  -- What has ended is a change of its own.
   announce()
   local next = call('ZRANGE', ENDS, 0, 0, 'WITHSCORES')
   soonest, dirty = tonumber(next[2] or NEVER), true

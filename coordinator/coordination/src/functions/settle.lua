@@ -7,8 +7,6 @@ end
 if not open(KEYS, unpack(users)) then
   return NOT_LOADED
 end
--- Seats changed since the last announcement.
-local touched = {}
 
 local function settle(hold, order, user, state, named)
   local text = call('HGET', SALES, order)
@@ -62,16 +60,6 @@ local function settle(hold, order, user, state, named)
   end
   sale.seats = exchanged(sale.seats, left, sold)
   put_sale(order, sale)
-  for _, index in ipairs(changed) do
-    if touched[index] then
-      announce()
-      touched = {}
-      break
-    end
-  end
-  for _, index in ipairs(changed) do
-    touched[index] = true
-  end
   set(changed, state)
 end
 
