@@ -194,7 +194,7 @@ pub async fn confirm(app: &App, auth: &Auth, id: OrderId, write: Write<ConfirmOr
 /// The order, at once if its payment is decided.
 async fn outcome(app: &App, id: OrderId) -> Result<Response, ApiError> {
     let news = app.news.wait_for(id);
-    let order = store::find(&app.db, id).await?.ok_or(Code::NotFound)?;
+    let order = looking::find(app, id).await?.ok_or(Code::NotFound)?;
     if order.state == OrderState::Confirming {
         return decided(app, id, news).await;
     }
@@ -210,7 +210,7 @@ async fn decided(app: &App, id: OrderId, mut news: Waiting<'_, OrderId, Arc<Comm
             let answer = to_api_with(app, &told.order, &told.lines, told.tickets.clone()).await?;
             return Ok(Json(answer).into_response());
         }
-        let order = store::find(&app.db, id).await?.ok_or(Code::NotFound)?;
+        let order = looking::find(app, id).await?.ok_or(Code::NotFound)?;
         if order.state != OrderState::Confirming || Instant::now() >= deadline {
             return Ok(Json(to_api(app, &order).await?).into_response());
         }
