@@ -48,7 +48,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use self::connection::{CALL_TIMEOUT, Call, Connection, Function, Library};
 use crate::{Error, ORDERED_POINTER_TTL_MS, POINTER_SPARE_MS};
-use text::{change, commas, digit, done, gone, hold, indexes, nonsense, parse, refused, states, texts};
+use text::{change, commas, digit, done, gone, hold, indexes, nonsense, pairs, parse, refused, states, texts};
 
 pub(crate) mod connection;
 
@@ -59,7 +59,8 @@ pub use connection::url_error;
 const HISTORY_FOR_MS: i64 = 10;
 /// Holds one function frees; more wait for the next one. Some milliseconds of Redis' time.
 const SWEEP_MAX: usize = 1_000;
-/// Holds of one performance that one function makes, or orders that it settles: those that came while the one before was under way.
+/// Holds of one performance that one function makes or turns into orders, or orders that it settles: those that came while the one
+/// before was under way.
 /// A millisecond or two of Redis' time; each costs it little more than half of what it costs alone.
 const AT_ONCE: usize = 32;
 /// Those of one performance that wait for such a function; one more is refused. More than its requests that are let in.
@@ -70,6 +71,8 @@ const ABANDONED_MAX: u32 = 4;
 const TOGETHER_TIMEOUT: Duration = CALL_TIMEOUT.saturating_mul(2);
 /// Arguments of one hold.
 const HOLD_ARGUMENTS: usize = 6;
+/// Arguments of one hold that becomes an order.
+const ORDER_ARGUMENTS: usize = 3;
 /// Arguments of one order that is settled.
 const SETTLE_ARGUMENTS: usize = 5;
 /// Seats this near each other are read in one call.
@@ -112,12 +115,17 @@ struct Known {
 /// What waits for the next function on one performance.
 struct Waiting {
     holds: Batch<Wanted, Result<Result<Hold, HoldRefusal>, Error>>,
+    orders: Batch<Ordering, Result<Result<Hold, HoldGone>, Error>>,
     settled: Batch<Settled, Result<(), Error>>,
 }
 
 impl Default for Waiting {
     fn default() -> Self {
-        Self { holds: Batch::new(AT_ONCE, WAITING_MAX), settled: Batch::new(AT_ONCE, WAITING_MAX) }
+        Self {
+            holds: Batch::new(AT_ONCE, WAITING_MAX),
+            orders: Batch::new(AT_ONCE, WAITING_MAX),
+            settled: Batch::new(AT_ONCE, WAITING_MAX),
+        }
     }
 }
 
@@ -127,6 +135,14 @@ struct Wanted {
     request: HoldRequest,
     /// What is written with it.
     pointer: Option<Cmd>,
+}
+
+/// A hold that becomes an order.
+#[derive(Clone)]
+struct Ordering {
+    hold: HoldId,
+    user: UserId,
+    order: OrderId,
 }
 
 /// What became of seats of an order.
@@ -146,7 +162,8 @@ fn library() -> Library {
         "local HISTORY_MAX, IDEMPOTENCY_TTL_MS = '{HISTORY_MAX}', '{IDEMPOTENCY_TTL_MS}'\n\
          local SWEEP_MAX, SPAN_MAX, ARGUMENTS_MAX = {SWEEP_MAX}, {SPAN_MAX}, {ARGUMENTS_MAX}\n\
          local VERSIONS_PER_MS, LOST_MAX, HISTORY_FOR_MS = {VERSIONS_PER_MS}, {LOST_MAX}, {HISTORY_FOR_MS}\n\
-         local NEVER, HOLD_ARGUMENTS, SETTLE_ARGUMENTS = {EXACT_MAX}, {HOLD_ARGUMENTS}, {SETTLE_ARGUMENTS}\n",
+         local NEVER, HOLD_ARGUMENTS = {EXACT_MAX}, {HOLD_ARGUMENTS}\n\
+         local ORDER_ARGUMENTS, SETTLE_ARGUMENTS = {ORDER_ARGUMENTS}, {SETTLE_ARGUMENTS}\n",
     );
     let reads = |name, body| Function { name, body, writes: false };
     let writes = |name, body| Function { name, body, writes: true };
@@ -317,10 +334,7 @@ impl RedisSeats {
         }
         let pointers: Vec<Cmd> = all.iter().filter_map(|wanted| wanted.pointer.clone()).collect();
         let answer = self.run_with(&call, &pointers).await?;
-        let (pairs, rest) = answer.as_chunks::<2>();
-        if pairs.len() != all.len() || !rest.is_empty() {
-            return Err(nonsense(&answer));
-        }
+        let pairs = pairs(&answer, all.len())?;
         let held = |pair: &[String; 2]| match pair {
             [ok, text] if ok == "ok" => hold(text).map(Ok),
             [refusal, seats] => refused(&[refusal, seats]).ok_or_else(|| nonsense(&answer))?.map(Err),
@@ -438,16 +452,36 @@ impl RedisSeats {
         user: UserId,
         order: OrderId,
     ) -> Result<Result<Hold, HoldGone>, Error> {
-        let mut call = self.call("order", performance);
-        call.arg(id.to_string()).arg(user.to_string()).arg(order.to_string());
-        let answer = self.run(&call).await?;
-        match texts(&answer).as_slice() {
-            ["ok", text] => {
-                self.point(id, performance, ORDERED_POINTER_TTL_MS).await?;
-                Ok(Ok(hold(text)?))
-            }
-            other => Ok(Err(gone(other).ok_or_else(|| nonsense(&answer))??)),
+        let waiting = self.look_after(performance, RECHECK);
+        let work = async |some: Vec<Ordering>| {
+            let ordered = self.order_all(performance, &some).await;
+            ordered.unwrap_or_else(|e| vec![Err(e); some.len()])
+        };
+        let ordering = together(&waiting.orders, Ordering { hold: id, user, order }, work);
+        let ordered = tokio::time::timeout(TOGETHER_TIMEOUT, ordering).await.map_err(unavailable)??;
+        if ordered.is_ok() {
+            self.point(id, performance, ORDERED_POINTER_TTL_MS).await?;
         }
+        Ok(ordered)
+    }
+
+    /// Turns holds into orders in one function; a result for each, in their order.
+    async fn order_all(
+        &self,
+        performance: PerformanceId,
+        all: &[Ordering],
+    ) -> Result<Vec<Result<Result<Hold, HoldGone>, Error>>, Error> {
+        let mut call = self.keyed("order", performance);
+        for Ordering { hold, user, order } in all {
+            call.arg(hold.to_string()).arg(user.to_string()).arg(order.to_string());
+        }
+        let answer = self.run(&call).await?;
+        let pairs = pairs(&answer, all.len())?;
+        let ordered = |[what, text]: &[String; 2]| match what.as_str() {
+            "ok" => hold(text).map(Ok),
+            what => gone(&[what, text]).ok_or_else(|| nonsense(&answer))?.map(Err),
+        };
+        Ok(pairs.iter().map(ordered).collect())
     }
 
     pub(crate) async fn undo_order(

@@ -3,7 +3,7 @@
 if not open(KEYS) then
   return NOT_LOADED
 end
-local h = live(ARGV[1], clock())
+local h = if_live(read(ARGV[1]), clock())
 if h then
   return {'ok', write(h)}
 end

@@ -193,8 +193,8 @@ local function write(h)
   return h.id .. '|' .. value(h)
 end
 
-local function read(id)
-  local text = call('HGET', HOLDS, id)
+-- A hold as it is kept; nothing where none is.
+local function parse(id, text)
   if not text then
     return nil
   end
@@ -202,6 +202,10 @@ local function read(id)
     string.match(text, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$')
   return {id = id, user = user, fence = tonumber(fence), ends = tonumber(ends), extended = extended, order = order, since = since,
     seats = list(seats)}
+end
+
+local function read(id)
+  return parse(id, call('HGET', HOLDS, id))
 end
 
 -- Keeps a hold, and gives it as text.
@@ -217,18 +221,14 @@ local function drop(h)
   add(h.user, -#h.seats)
 end
 
--- Live at `now`, or an order, which no clock ends.
-local function live(id, now)
-  local h = read(id)
-  if h and (h.order ~= '' or h.ends > now) then
-    return h
-  end
-  return nil
+-- A hold if it is live at `now`, or an order, which no clock ends.
+local function if_live(h, now)
+  return h and (h.order ~= '' or h.ends > now) and h or nil
 end
 
 -- A live hold of `user` that is no order, or nil and why not.
 local function unordered(id, user, now)
-  local h = live(id, now)
+  local h = if_live(read(id), now)
   if not h or h.user ~= user then
     return nil, {'not found'}
   elseif h.order ~= '' then

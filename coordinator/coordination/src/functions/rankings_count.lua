@@ -5,8 +5,8 @@
 
 local call, format, log = redis.call, string.format, math.log
 local LN2, WINDOWS, DAY, WEEK = math.log(2), 3, 2, 3
--- Bits of a vote, and its arguments.
-local BITS, VOTE = 4, 8
+-- Bits of a vote, its arguments, and how many votes one call remembers.
+local BITS, VOTE, VOTES_AT_ONCE = 4, 8, 50
 
 local windows = {}
 for w = 1, WINDOWS do
@@ -30,19 +30,29 @@ for w = 1, WINDOWS do
   end
 end
 
--- Remembers a vote; false where it was there already.
-local function insert(window, at)
-  local sets = {}
-  for bit = at, at + BITS - 1 do
-    local n = #sets
-    sets[n + 1], sets[n + 2], sets[n + 3], sets[n + 4] = 'SET', 'u1', ARGV[bit], 1
-  end
-  for _, was in ipairs(call('BITFIELD', window.voted, unpack(sets))) do
-    if was == 0 then
-      return true
+-- Remembers votes. Gives those that were not there already.
+local function insert(window, votes)
+  local new = {}
+  for from = 1, #votes, VOTES_AT_ONCE do
+    local to, sets = math.min(from + VOTES_AT_ONCE - 1, #votes), {}
+    for i = from, to do
+      for bit = votes[i].at + 4, votes[i].at + 3 + BITS do
+        local n = #sets
+        sets[n + 1], sets[n + 2], sets[n + 3], sets[n + 4] = 'SET', 'u1', ARGV[bit], '1'
+      end
+    end
+    local were = call('BITFIELD', window.voted, unpack(sets))
+    for i = from, to do
+      local is_new = false
+      for bit = (i - from) * BITS + 1, (i - from + 1) * BITS do
+        is_new = is_new or were[bit] == 0
+      end
+      if is_new then
+        new[#new + 1] = votes[i]
+      end
     end
   end
-  return false
+  return new
 end
 
 local function trim(key)
@@ -52,17 +62,29 @@ local function trim(key)
   end
 end
 
-local function add(window, kind, subject, weight)
-  local new = window.age + log(weight) / LN2
-  local score = tonumber(call('ZSCORE', window.ranking[kind], subject) or '-inf')
-  if score == nil or score == -math.huge then
-    score = new
-  else
-    local high, low = math.max(score, new), math.min(score, new)
-    score = high + log(1 + 2 ^ (low - high)) / LN2
+-- Scores that have grown and are not written yet, by ranking and subject: many votes are for the same few.
+local grown = {}
+
+local function write(key)
+  for subject, score in pairs(grown[key]) do
+    call('ZADD', key, format('%.17g', score), subject)
   end
-  call('ZADD', window.ranking[kind], format('%.17g', score), subject)
-  trim(window.ranking[kind])
+  grown[key] = {}
+end
+
+local function add(window, kind, subject, weight)
+  local key, new = window.ranking[kind], window.age + log(weight) / LN2
+  grown[key] = grown[key] or {}
+  local score = grown[key][subject] or tonumber(call('ZSCORE', key, subject) or '')
+  if score then
+    local high, low = math.max(score, new), math.min(score, new)
+    grown[key][subject] = high + log(1 + 2 ^ (low - high)) / LN2
+  else
+    -- A new subject may push the lowest out: which those are is to be known.
+    write(key)
+    call('ZADD', key, format('%.17g', new), subject)
+    trim(key)
+  end
 end
 
 -- How many people searched for the word today, with this one where they are another.
@@ -75,39 +97,56 @@ local function people(subject, is_another)
   return many
 end
 
--- Whether the vote at this argument counts.
-local function cast(at)
-  local kind, needs_people, weight, subject = tonumber(ARGV[at]), ARGV[at + 1] == '1', tonumber(ARGV[at + 2]), ARGV[at + 3]
-  -- Who voted in this hour voted in its day and week too.
-  local new_in = 0
-  while new_in < WINDOWS and insert(windows[new_in + 1], at + 4) do
-    new_in = new_in + 1
-  end
-  local counts = new_in > 0
-  if counts and needs_people and not call('ZSCORE', windows[WEEK].ranking[kind], subject) then
-    counts = people(subject, new_in >= DAY) >= PEOPLE_MIN
+-- Whether a vote counts that is new in so many windows.
+local function cast(vote)
+  local kind, weight, subject = tonumber(ARGV[vote.at]), tonumber(ARGV[vote.at + 2]), ARGV[vote.at + 3]
+  local counts = vote.new_in > 0
+  if counts and ARGV[vote.at + 1] == '1' and not call('ZSCORE', windows[WEEK].ranking[kind], subject) then
+    counts = people(subject, vote.new_in >= DAY) >= PEOPLE_MIN
   end
   if counts then
-    for w = 1, new_in do
+    for w = 1, vote.new_in do
       add(windows[w], kind, subject, weight)
     end
   end
   return counts
 end
 
-local answers, at = {}, 1 + WINDOWS * 4
+-- The votes of each batch that was not counted before, and all of them.
+local batches, votes, at = {}, {}, 1 + WINDOWS * 4
 for key = 3 + WINDOWS * 5, #KEYS do
   local seq, from, to = ARGV[at], at + 2, at + 2 + ARGV[at + 1] * VOTE
-  local last, taken, counted = call('GET', KEYS[key]), 'repeated', 0
+  local last, batch = call('GET', KEYS[key]), {}
   if not last or tonumber(seq) > tonumber(last) then
     call('SET', KEYS[key], seq, 'PX', SOURCE_TTL_MS)
-    taken = 'counted'
+    batch.votes = {}
     for vote = from, to - 1, VOTE do
-      counted = counted + (cast(vote) and 1 or 0)
+      votes[#votes + 1] = {at = vote, new_in = 0}
+      batch.votes[#batch.votes + 1] = votes[#votes]
     end
   end
-  answers[#answers + 1], answers[#answers + 2] = taken, tostring(counted)
+  batches[#batches + 1] = batch
   at = to
+end
+
+-- Who voted in this hour voted in its day and week too.
+for w = 1, WINDOWS do
+  votes = insert(windows[w], votes)
+  for _, vote in ipairs(votes) do
+    vote.new_in = w
+  end
+end
+
+local answers = {}
+for _, batch in ipairs(batches) do
+  local taken, counted = batch.votes and 'counted' or 'repeated', 0
+  for _, vote in ipairs(batch.votes or {}) do
+    counted = counted + (cast(vote) and 1 or 0)
+  end
+  answers[#answers + 1], answers[#answers + 2] = taken, tostring(counted)
+end
+for key in pairs(grown) do
+  write(key)
 end
 
 -- A clock that is a little behind another's still finds the period before.

@@ -28,7 +28,7 @@ use crate::{
     Error,
     redis::{
         connection::{Call, Connection, Function, Library},
-        text::{nonsense, parse, texts},
+        text::{nonsense, pairs, parse, texts},
     },
 };
 
@@ -80,10 +80,7 @@ impl RedisRankings {
             }
         }
         let answer = self.connection.run(&call).await?;
-        let (pairs, rest) = answer.as_chunks::<2>();
-        if pairs.len() != batches.len() || !rest.is_empty() {
-            return Err(nonsense(&answer));
-        }
+        let pairs = pairs(&answer, batches.len())?;
         let taken = |[taken, votes]: &[String; 2]| match taken.as_str() {
             "counted" => Ok(Taken::Counted(parse(votes)?)),
             "repeated" => Ok(Taken::Repeated),

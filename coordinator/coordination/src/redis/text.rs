@@ -17,6 +17,14 @@ pub(crate) fn texts(answer: &[String]) -> Vec<&str> {
     answer.iter().map(String::as_str).collect()
 }
 
+/// An answer of two texts for each of so many.
+pub(crate) fn pairs(answer: &[String], many: usize) -> Result<&[[String; 2]], Error> {
+    match answer.as_chunks::<2>() {
+        (pairs, []) if pairs.len() == many => Ok(pairs),
+        _ => Err(nonsense(answer)),
+    }
+}
+
 pub(crate) fn done(answer: &[String]) -> Result<(), Error> {
     if answer == ["ok"] { Ok(()) } else { Err(nonsense(answer)) }
 }
@@ -82,7 +90,7 @@ pub(crate) fn hold(text: &str) -> Result<Hold, Error> {
 /// Why a hold is gone; `None` where the answer says something else.
 pub(crate) fn gone(answer: &[&str]) -> Option<Result<HoldGone, Error>> {
     match answer {
-        ["not found"] => Some(Ok(HoldGone::NotFound)),
+        ["not found", ..] => Some(Ok(HoldGone::NotFound)),
         ["ordered", order] => Some(parse(order).map(HoldGone::Ordered)),
         _ => None,
     }

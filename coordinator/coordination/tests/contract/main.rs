@@ -197,6 +197,7 @@ everywhere! {
     a_reader_waits_for_the_next_change,
     a_crowd_gets_each_seat_once,
     holds_asked_for_at_once_are_what_they_are_one_after_the_other,
+    holds_ordered_at_once_become_one_order_each,
     orders_settled_at_once_are_what_they_are_one_after_the_other,
     a_seat_settled_twice_at_once_is_told_twice,
     who_leaves_takes_nobody_elses_hold_along,
@@ -718,6 +719,51 @@ async fn holds_asked_for_at_once_are_what_they_are_one_after_the_other(seats: Se
         for hold in made.into_values() {
             assert_eq!(seats.find_hold(hold.id).await, Ok(Some((p, hold))));
         }
+    }
+}
+
+/// Each hold is asked for by its buyer with two orders, twice, by a stranger, and by nobody's name.
+async fn holds_ordered_at_once_become_one_order_each(seats: Seats) {
+    const HOLDS: u32 = 80;
+    let (p, _) = opened(&seats, 1, HOLDS).await;
+    for n in 0..HOLDS {
+        seats.hold(p, ask(n, n, &[n])).await.unwrap().unwrap();
+    }
+    let mut asking = JoinSet::new();
+    for n in 0..HOLDS {
+        for (hold, by, order) in
+            [(n, n, n), (n, n, HOLDS + n), (n, n, n), (n, n + 1, n), (n, n, HOLDS + n), (HOLDS + n, n, n)]
+        {
+            let seats = seats.clone();
+            asking.spawn(async move {
+                ((hold, by, order), seats.order(p, hold_id(hold), user(by), order_id(order)).await.unwrap())
+            });
+        }
+    }
+    let mut orders: BTreeMap<u32, Vec<OrderId>> = BTreeMap::new();
+    for ((hold, by, order), answer) in asking.join_all().await {
+        let became = match answer {
+            Err(HoldGone::NotFound) => {
+                assert!(hold >= HOLDS || by != hold, "hold {hold} of buyer {by} is there");
+                continue;
+            }
+            Err(HoldGone::Ordered(first)) => {
+                assert_ne!(first, order_id(order));
+                first
+            }
+            Ok(hold) => {
+                assert_eq!(hold.order_id(), Some(order_id(order)));
+                order_id(order)
+            }
+        };
+        assert!(hold < HOLDS && by == hold, "buyer {by} has hold {hold}");
+        orders.entry(hold).or_default().push(became);
+    }
+    for n in 0..HOLDS {
+        let told = orders.get(&n).map_or(&[][..], Vec::as_slice);
+        assert!(told.len() == 4 && told.iter().all(|order| *order == told[0]), "{told:?}");
+        let (_, hold) = seats.find_hold(hold_id(n)).await.unwrap().unwrap();
+        assert_eq!((hold.order_id(), hold.seats), (Some(told[0]), vec![n]));
     }
 }
 
