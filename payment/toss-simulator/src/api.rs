@@ -74,20 +74,17 @@ struct Busy(Simulator, Option<String>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.store.lock().unwrap_or_else(std::sync::PoisonError::into_inner).end(self.1.as_deref());
+        if let Some(key) = &self.1 {
+            self.0.keys().end(key);
+        }
     }
 }
 
-async fn begin(sim: &Simulator, key: Option<&String>) -> Result<Busy, Answer> {
-    let (asked, holder) = (key.cloned(), sim.clone());
-    // The key is held by what is given back: a caller that leaves in this moment leaves no key behind.
-    let begun = sim.with_store(move |store, _| {
-        Ok(match store.begin(asked.as_deref()) {
-            None => Ok(Busy(holder, asked)),
-            Some(answer) => Err(answer),
-        })
-    });
-    begun.await.map_err(|error| internal(&error))?
+fn begin(sim: &Simulator, key: Option<&String>) -> Result<Busy, Answer> {
+    match key.and_then(|key| sim.keys().begin(key)) {
+        None => Ok(Busy(sim.clone(), key.cloned())),
+        Some(answer) => Err(answer),
+    }
 }
 
 /// Does the work of a request at a point, with the fault that is due there.
@@ -133,10 +130,10 @@ pub async fn confirm(State(sim): State<Simulator>, headers: HeaderMap, body: Byt
     authorize(&sim, &headers)?;
     let key = idempotency_key(&headers, "confirm")?;
     let ask: Confirm = serde_json::from_slice(&body).map_err(|_| invalid())?;
-    let _busy = begin(&sim, key.as_ref()).await?;
+    let _busy = begin(&sim, key.as_ref())?;
     spoil(&sim, Point::Confirm, async |_| {
         let work = move |store: &mut Store, now| store.confirm(&ask, key.as_deref(), now);
-        changed(&sim, sim.with_store(work).await)
+        changed(&sim, sim.store.run(work).await)
     })
     .await
 }
@@ -160,10 +157,10 @@ pub async fn cancel(
     authorize(&sim, &headers)?;
     let key = idempotency_key(&headers, &format!("cancel {payment_key}"))?;
     let ask: Cancel = serde_json::from_slice(&body).map_err(|_| invalid())?;
-    let _busy = begin(&sim, key.as_ref()).await?;
+    let _busy = begin(&sim, key.as_ref())?;
     spoil(&sim, Point::Cancel, async |_| {
         let work = move |store: &mut Store, now| store.cancel(&payment_key, &ask, key.as_deref(), now);
-        changed(&sim, sim.with_store(work).await)
+        changed(&sim, sim.store.run(work).await)
     })
     .await
 }
@@ -176,7 +173,7 @@ pub async fn by_key(
 ) -> Result<Answer, Answer> {
     authorize(&sim, &headers)?;
     spoil(&sim, Point::Lookup, async |_| {
-        sim.with_store(move |store, now| Ok(store.by_key(&payment_key, now))).await.map_err(|error| internal(&error))
+        sim.store.run(move |store, now| Ok(store.by_key(&payment_key, now))).await.map_err(|error| internal(&error))
     })
     .await
 }
@@ -189,7 +186,7 @@ pub async fn by_order(
 ) -> Result<Answer, Answer> {
     authorize(&sim, &headers)?;
     spoil(&sim, Point::Lookup, async |_| {
-        sim.with_store(move |store, now| Ok(store.by_order(&order_id, now))).await.map_err(|error| internal(&error))
+        sim.store.run(move |store, now| Ok(store.by_order(&order_id, now))).await.map_err(|error| internal(&error))
     })
     .await
 }

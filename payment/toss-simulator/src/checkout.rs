@@ -185,7 +185,7 @@ pub async fn pay(State(sim): State<Simulator>, Form(form): Form<Decided>) -> Res
         method,
         decline: decision == Decision::Decline,
     };
-    match sim.with_store(move |store, now| store.create(new, now)).await {
+    match sim.store.run(move |store, now| store.create(new, now)).await {
         Ok(payment) => {
             tracing::info!(order = %payment.order_id, "payment is waiting for its confirm");
             let amount = payment.amount.to_string();

@@ -41,7 +41,7 @@ pub async fn clear(State(sim): State<Simulator>) -> StatusCode {
 
 /// `GET /control/payments`: every payment with what was charged and how often.
 pub async fn payments(State(sim): State<Simulator>) -> Response {
-    match sim.with_store(|store, now| Ok(store.report(now))).await {
+    match sim.store.run(|store, now| Ok(store.report(now))).await {
         Ok(report) => Json(report).into_response(),
         Err(error) => {
             tracing::error!(%error, "report");
@@ -59,7 +59,7 @@ pub struct Which {
 
 /// `POST /control/deposits`: the buyer pays into the virtual account.
 pub async fn deposit(State(sim): State<Simulator>, Json(which): Json<Which>) -> Result<Answer, Answer> {
-    let changed = sim.with_store(move |store, now| store.deposit(&which.payment_key, now)).await;
+    let changed = sim.store.run(move |store, now| store.deposit(&which.payment_key, now)).await;
     let (answer, payment) = changed.map_err(|error| crate::api::internal(&error))?;
     if let Some(payment) = payment {
         sim.tell(&payment);
@@ -79,7 +79,7 @@ pub struct ByHand {
 /// `POST /control/refunds`: a person gives money back at the provider, past the merchant's server.
 pub async fn refund(State(sim): State<Simulator>, Json(ask): Json<ByHand>) -> Result<Answer, Answer> {
     let cancel = Cancel::by_hand(ask.cancel_reason, ask.cancel_amount);
-    let changed = sim.with_store(move |store, now| store.cancel(&ask.payment_key, &cancel, None, now)).await;
+    let changed = sim.store.run(move |store, now| store.cancel(&ask.payment_key, &cancel, None, now)).await;
     let (answer, payment) = changed.map_err(|error| crate::api::internal(&error))?;
     if let Some(payment) = payment {
         sim.tell(&payment);

@@ -6,12 +6,14 @@ pub mod api;
 pub mod checkout;
 pub mod control;
 pub mod faults;
+pub mod keys;
 pub mod settings;
 pub mod settlements;
 pub mod store;
 pub mod webhooks;
+mod writer;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,9 +24,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use faults::Faults;
+use keys::Keys;
 pub use settings::Settings;
 use store::Store;
 use webhooks::Sender;
+use writer::Writer;
 
 /// No request body is longer.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -35,7 +39,8 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Simulator {
     settings: Arc<Settings>,
-    store: Arc<Mutex<Store>>,
+    store: Writer,
+    keys: Arc<Mutex<Keys>>,
     faults: Arc<Mutex<Faults>>,
     webhooks: Option<Sender>,
 }
@@ -44,10 +49,13 @@ impl Simulator {
     /// Opens the state file. Webhooks end with `stop`.
     pub fn open(settings: Settings, stop: CancellationToken) -> std::io::Result<Self> {
         std::fs::create_dir_all(&settings.data)?;
-        let store = Store::open(&settings.data.join("toss.jsonl"), settings.confirm_window, settings.deposit_window)?;
+        let keys = Arc::default();
+        let path = settings.data.join("toss.jsonl");
+        let store = Store::open(&path, Arc::clone(&keys), settings.confirm_window, settings.deposit_window)?;
+        let store = Writer::start(store)?;
         let sender = |url: &String| Sender::new(url.clone(), settings.webhook_pause, stop);
         let webhooks = settings.webhook_url.as_ref().map(sender).transpose().map_err(std::io::Error::other)?;
-        Ok(Self { settings: Arc::new(settings), store: Arc::new(Mutex::new(store)), faults: Arc::default(), webhooks })
+        Ok(Self { settings: Arc::new(settings), store, keys, faults: Arc::default(), webhooks })
     }
 
     /// All routes.
@@ -70,18 +78,8 @@ impl Simulator {
             .with_state(self)
     }
 
-    /// Runs work on the store where waiting for the disk disturbs nobody.
-    pub(crate) async fn with_store<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Store, i64) -> std::io::Result<T> + Send + 'static,
-    ) -> std::io::Result<T> {
-        let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || {
-            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut store, now_ms())
-        })
-        .await
-        .map_err(std::io::Error::other)?
+    fn keys(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

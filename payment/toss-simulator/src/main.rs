@@ -5,6 +5,10 @@ use nugul_toss_simulator::{Settings, serve};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+/// As in the payment service: less time for memory than the system's own takes.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     nugul_program::main("toss-simulator", &Settings::help(), |get| Settings::read(get), run).await

@@ -56,7 +56,7 @@ pub async fn list(
     authorize(&sim, &headers)?;
     let ask = ask(&query.unwrap_or_default()).ok_or_else(invalid)?;
     spoil(&sim, Point::Settlements, async |fault| {
-        let rows = sim.with_store(move |store, _| Ok(rows(store, &ask))).await.map_err(|error| internal(&error))?;
+        let rows = sim.store.run(move |store, _| Ok(rows(store, &ask))).await.map_err(|error| internal(&error))?;
         Ok(Answer { status: 200, body: Value::Array(spoiled(rows, fault)) })
     })
     .await

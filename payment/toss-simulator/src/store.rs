@@ -1,16 +1,20 @@
 //! What the simulated provider knows: payments by key and order, answers by idempotency key, kept in one append-only file.
 //!
-//! A change is written and fsynced before it is visible, so a killed simulator comes back with everything it has answered.
-use std::collections::{HashMap, HashSet};
+//! Changes are written and fsynced before they are told ([`Store::flush`]), so a killed simulator comes back with everything it has
+//! answered.
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+use crate::keys::Keys;
 
 /// No more payments than this are kept; the next one is refused.
 pub const MAX_PAYMENTS: usize = 1_000_000;
@@ -215,25 +219,35 @@ pub type Changed = (Answer, Option<Payment>);
 /// Everything the simulator knows.
 #[derive(Debug)]
 pub struct Store {
+    path: PathBuf,
     file: File,
+    /// Lines that are not in the file yet, and the answers in them.
+    lines: Vec<u8>,
+    told: Vec<(String, Answer)>,
     payments: HashMap<String, Payment>,
     orders: HashMap<String, Vec<String>>,
-    answers: HashMap<String, Answer>,
-    busy: HashSet<String>,
+    keys: Arc<Mutex<Keys>>,
     window: Duration,
     deposit_window: Duration,
 }
 
 impl Store {
-    /// Reads the file, drops a torn last line, and goes on where it stopped.
-    pub fn open(path: &Path, window: Duration, deposit_window: Duration) -> std::io::Result<Self> {
+    /// Reads the file, drops a torn last line, and goes on where it stopped. Answers are kept in `keys`.
+    pub fn open(
+        path: &Path,
+        keys: Arc<Mutex<Keys>>,
+        window: Duration,
+        deposit_window: Duration,
+    ) -> std::io::Result<Self> {
         let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let mut store = Self {
+            path: path.to_owned(),
             file,
+            lines: Vec::new(),
+            told: Vec::new(),
             payments: HashMap::new(),
             orders: HashMap::new(),
-            answers: HashMap::new(),
-            busy: HashSet::new(),
+            keys,
             window,
             deposit_window,
         };
@@ -248,32 +262,49 @@ impl Store {
             text.clear();
         }
         store.file.set_len(whole)?;
+        store.tell_keys();
         Ok(store)
+    }
+
+    /// The same from the file anew: nothing is known but what it has.
+    pub(crate) fn reload(&mut self) -> std::io::Result<()> {
+        *self = Self::open(&self.path, Arc::clone(&self.keys), self.window, self.deposit_window)?;
+        Ok(())
     }
 
     fn apply(&mut self, line: Line) {
         match line {
             Line::Payment(payment, answer) => {
-                if let Some((key, answer)) = answer {
-                    self.answers.insert(key, answer);
-                }
+                self.told.extend(answer);
                 if !self.payments.contains_key(&payment.payment_key) {
                     self.orders.entry(payment.order_id.clone()).or_default().push(payment.payment_key.clone());
                 }
                 self.payments.insert(payment.payment_key.clone(), *payment);
             }
-            Line::Answer(key, answer) => {
-                self.answers.insert(key, answer);
-            }
+            Line::Answer(key, answer) => self.told.push((key, answer)),
         }
     }
 
+    /// From here on the answers are given again to who asks with their keys.
+    fn tell_keys(&mut self) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).answered(self.told.drain(..));
+    }
+
     fn write(&mut self, line: Line) -> std::io::Result<()> {
-        let mut text = serde_json::to_vec(&line)?;
-        text.push(b'\n');
-        self.file.write_all(&text)?;
-        self.file.sync_data()?;
+        serde_json::to_writer(&mut self.lines, &line)?;
+        self.lines.push(b'\n');
         self.apply(line);
+        Ok(())
+    }
+
+    /// Makes what was changed durable. Nothing of it may be told before.
+    pub(crate) fn flush(&mut self) -> std::io::Result<()> {
+        if !self.lines.is_empty() {
+            self.file.write_all(&self.lines)?;
+            self.file.sync_data()?;
+            self.lines.clear();
+        }
+        self.tell_keys();
         Ok(())
     }
 
@@ -299,25 +330,6 @@ impl Store {
         };
         self.write(Line::Payment(Box::new(payment.clone()), None))?;
         Ok(payment)
-    }
-
-    /// Starts work under an idempotency key: the answer given before, or a refusal while the first request is under way.
-    pub fn begin(&mut self, key: Option<&str>) -> Option<Answer> {
-        let key = key?;
-        if let Some(answer) = self.answers.get(key) {
-            return Some(answer.clone());
-        }
-        if !self.busy.insert(key.to_owned()) {
-            return Some(Answer::error(409, "IDEMPOTENT_REQUEST_PROCESSING", "이전 멱등 요청이 처리중입니다."));
-        }
-        None
-    }
-
-    /// Ends work under an idempotency key.
-    pub fn end(&mut self, key: Option<&str>) {
-        if let Some(key) = key {
-            self.busy.remove(key);
-        }
     }
 
     fn expire(&self, payment: &Payment, now_ms: i64) -> Status {
