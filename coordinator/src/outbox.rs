@@ -2,23 +2,25 @@
 //! What was delivered is deleted: who got it knows what it did. What was put aside stays a while, as done.
 //!
 //! Whoever delivers a message has a short lease of it, renewed while it is on its way: other replicas leave it alone, and take
-//! it over when its process has died. A message that waits for no earlier one is handed over in memory when its transaction
-//! has committed, with its lease, and keeps it while its lane has no room; all others are found in the table.
+//! it over when its process has died. A message that waits for no earlier one, or for one that is in the same hands, is handed over
+//! in memory when its transaction has committed ([`hands`]), with its lease, and keeps it while its lane has no room; all others are
+//! found in the table.
 //!
 //! Every receiver takes a repeated message as one: the payment service by request id and order, the seats by state. Each has
 //! a lane of its own: one that hangs keeps none of the others waiting.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod hands;
+
+use std::{collections::HashMap, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use nugul_domain::{OrderId, SeatState, UserId, order::OrderEvent};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
+pub use hands::{Outbox, Put};
+
+use self::hands::Leased;
 use crate::{
     app::{App, Parts, hex},
     db::{Tx, marks, padded, pieces, rows},
@@ -33,14 +35,16 @@ use crate::{
 
 /// How often the outbox is looked at when nobody rings.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Two looks are at least so far apart: what comes meanwhile shares the next.
+/// A look that was rung for is at least so far from the one before it: what comes meanwhile shares the next.
 const LOOKS_APART: Duration = Duration::from_millis(10);
+/// How soon after a delivery it is looked at for what waited for that: nearly all of it is in hand.
+const LOOK_AFTER: Duration = Duration::from_millis(50);
 /// How long others leave a message alone that is on its way, in milliseconds; it is also how long it waits when its process
 /// has died.
 pub const LEASE_MS: i64 = 5_000;
 /// How often the lease of what is on its way is renewed.
 const RENEW_EVERY: Duration = Duration::from_millis(1_500);
-/// Messages handed over in memory and not yet on their way. What comes when there are more is found in the table.
+/// Messages in hand. What comes when there are more is found in the table.
 const HANDED_MAX: usize = 2_000;
 /// The pause after the first failure, doubled with each further one.
 const PAUSE_FIRST_MS: i64 = 200;
@@ -48,57 +52,6 @@ const PAUSE_FIRST_MS: i64 = 200;
 const PAUSE_MAX_MS: i64 = 10_000;
 /// What a buyer reads whose confirmation the payment service will not hear of.
 const NOT_PAYABLE: &str = "결제 정보를 확인할 수 없어서 결제하지 않았어요.";
-
-/// What the worker is told in memory.
-#[derive(Debug, Default)]
-pub struct Outbox {
-    /// Raised when a row was put into the table, or handed over.
-    pub filled: Notify,
-    handed: Mutex<HashMap<Lane, VecDeque<Handed>>>,
-}
-
-/// A message that was handed over and waits until its lane has room.
-#[derive(Debug)]
-struct Handed {
-    owed: Owed,
-    since: Instant,
-}
-
-impl Outbox {
-    fn handed(&self) -> MutexGuard<'_, HashMap<Lane, VecDeque<Handed>>> {
-        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Hands over what was put with a lease, once its transaction has committed.
-    pub fn hand_over(&self, owed: Vec<Owed>) {
-        let mut handed = self.handed();
-        for owed in owed {
-            handed.entry(owed.message.lane()).or_default().push_back(Handed { owed, since: Instant::now() });
-        }
-        drop(handed);
-        self.filled.notify_one();
-    }
-
-    /// How many more may be handed over.
-    fn room(&self) -> usize {
-        HANDED_MAX.saturating_sub(self.handed().values().map(VecDeque::len).sum())
-    }
-
-    /// The first of a lane that were handed over.
-    fn take(&self, lane: Lane, most: usize) -> Vec<Owed> {
-        let mut handed = self.handed();
-        let Some(waiting) = handed.get_mut(&lane) else { return Vec::new() };
-        let some = most.min(waiting.len());
-        waiting.drain(..some).map(|handed| handed.owed).collect()
-    }
-
-    /// Those whose lease is to be renewed though they wait.
-    fn waiting_long(&self) -> Vec<Vec<u8>> {
-        let handed = self.handed();
-        let long = handed.values().flatten().filter(|handed| handed.since.elapsed() >= RENEW_EVERY);
-        long.map(|handed| handed.owed.id.clone()).collect()
-    }
-}
 
 /// A message to be put with others.
 #[derive(Debug)]
@@ -113,11 +66,11 @@ pub struct New {
     pub message: Message,
 }
 
-/// Puts messages whose places are known into the outbox. Gives those that are to be handed over after the commit.
-pub async fn put_all(app: &Parts, tx: &mut Tx, new: &[New]) -> Result<Vec<Owed>, ApiError> {
+/// Puts messages whose places are known into the outbox. Gives what is to be handed over after the commit.
+pub async fn put_all(app: &Parts, tx: &mut Tx, new: &[New]) -> Result<Put, ApiError> {
     let (now, trace_id) = (app.now(), trace::current().to_string());
     let room = app.outbox.room();
-    let mut owed = Vec::with_capacity(new.len());
+    let mut put = Put::default();
     for piece in pieces(new) {
         let sql = format!(
             "INSERT INTO outbox (id, order_id, body, created_at, attempts, next_at, lane, trace_id, place) VALUES {}",
@@ -126,7 +79,9 @@ pub async fn put_all(app: &Parts, tx: &mut Tx, new: &[New]) -> Result<Vec<Owed>,
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for one in piece {
             let id = OrderId::new(app.config.region, now, app.random_id()).to_bytes();
-            let is_handed = one.is_next && owed.len() < room;
+            let order = OrderId::from_bytes(&one.in_order_of)?;
+            let ahead = if one.is_next { None } else { app.outbox.ahead_of(order, one.place) };
+            let is_handed = (one.is_next || ahead.is_some()) && put.leased.len() < room;
             query = query
                 .bind(id.clone())
                 .bind(one.in_order_of.clone())
@@ -138,14 +93,16 @@ pub async fn put_all(app: &Parts, tx: &mut Tx, new: &[New]) -> Result<Vec<Owed>,
                 .bind(trace_id.clone())
                 .bind(one.place);
             if is_handed {
-                let order = OrderId::from_bytes(&one.in_order_of)?;
                 let (message, trace_id) = (one.message.clone(), trace_id.clone());
-                owed.push(Owed { id, order, message, attempts: 0, trace_id });
+                let owed = Owed { id, order, message, attempts: 0, trace_id };
+                put.leased.push(Leased { owed, place: one.place, ahead });
+            } else {
+                put.is_in_table = true;
             }
         }
         query.execute(&mut **tx).await?;
     }
-    Ok(owed)
+    Ok(put)
 }
 
 /// The last place of each order that has messages here, and whether none of them is owed.
@@ -207,7 +164,7 @@ pub async fn deliver(app: App) {
     if let Err(e) = take_all_over(&app).await {
         tracing::warn!(context = e.context, "what the process before this one had on its way waits for its lease");
     }
-    let (mut wanted, mut looked, mut renewed) = (true, None::<Instant>, Instant::now());
+    let (mut look_at, mut looked, mut renewed) = (Instant::now(), None::<Instant>, Instant::now());
     loop {
         let begin = |owed: Owed, lane: Lane, ids: &mut HashMap<_, _>| {
             let known = ids.insert(owed.id.clone(), (lane, Instant::now()));
@@ -220,9 +177,9 @@ pub async fn deliver(app: App) {
             let handed = app.outbox.take(lane, room(&ids, lane));
             under_way.extend(handed.into_iter().filter_map(|owed| begin(owed, lane, &mut ids)));
         }
-        let earliest = looked.map_or_else(Instant::now, |at| at + LOOKS_APART);
-        if wanted && Instant::now() >= earliest {
-            (wanted, looked) = (false, Some(Instant::now()));
+        if Instant::now() >= look_at {
+            looked = Some(Instant::now());
+            look_at = Instant::now() + LOOK_EVERY;
             for lane in Lane::ALL {
                 match due_in(&app, lane, room(&ids, lane)).await {
                     Ok(owed) => under_way.extend(owed.into_iter().filter_map(|owed| begin(owed, lane, &mut ids))),
@@ -237,11 +194,7 @@ pub async fn deliver(app: App) {
                 tracing::warn!(context = e.context, "leases could not be renewed; another replica may deliver, too");
             }
         }
-        let wake_at = match looked {
-            Some(at) if wanted => at + LOOKS_APART,
-            Some(at) => at + LOOK_EVERY,
-            None => Instant::now(),
-        };
+        let after = |pause: Duration| looked.map_or_else(Instant::now, |at| at + pause);
         tokio::select! {
             Some(first) = under_way.next() => {
                 // What is there by now shares one durable write.
@@ -255,10 +208,11 @@ pub async fn deliver(app: App) {
                 if let Err(e) = note(&app, sent).await {
                     tracing::warn!(context = e.context, "what was delivered could not be noted; it is delivered again");
                 }
-                wanted = true;
+                look_at = look_at.min(after(LOOK_AFTER));
             }
-            () = app.outbox.filled.notified() => wanted = true,
-            () = tokio::time::sleep_until(wake_at) => wanted = true,
+            () = app.outbox.filled.notified() => look_at = look_at.min(after(LOOKS_APART)),
+            () = app.outbox.handed.notified() => {}
+            () = tokio::time::sleep_until(look_at) => {}
             _ = stopping.changed() => return,
         }
     }
@@ -279,6 +233,7 @@ async fn take_all_over(app: &Parts) -> Result<(), ApiError> {
 #[derive(Debug)]
 pub struct Owed {
     id: Vec<u8>,
+    /// What it is in order of.
     order: OrderId,
     message: Message,
     attempts: i64,
@@ -293,10 +248,12 @@ struct Sent {
 
 /// The messages that are due now: the first of each order, for later ones wait for it. Others leave them alone for a while.
 pub async fn due(app: &Parts) -> Result<Vec<Owed>, ApiError> {
-    let mut owed = Vec::new();
+    let mut owed: Vec<Owed> = Vec::new();
     for lane in Lane::ALL {
         owed.extend(app.outbox.take(lane, usize::MAX));
-        owed.extend(due_in(app, lane, lane.at_once()).await?);
+        let found = due_in(app, lane, lane.at_once()).await?;
+        let new = found.into_iter().filter(|found| !owed.iter().any(|owed| owed.id == found.id)).collect::<Vec<_>>();
+        owed.extend(new);
     }
     Ok(owed)
 }
@@ -332,7 +289,7 @@ async fn due_in(app: &Parts, lane: Lane, room: usize) -> Result<Vec<Owed>, ApiEr
     let mut tx = app.db.begin_write().await?;
     let rows = query.fetch_all(&mut *tx).await?;
     let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<Vec<u8>>, _>>()?;
-    lease(&mut tx, &ids, now).await?;
+    lease(&mut tx, &ids, now + LEASE_MS).await?;
     tx.commit().await?;
     let mut owed = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -345,13 +302,14 @@ async fn due_in(app: &Parts, lane: Lane, room: usize) -> Result<Vec<Owed>, ApiEr
     Ok(owed)
 }
 
-async fn lease(tx: &mut Tx, ids: &[Vec<u8>], now: i64) -> Result<(), ApiError> {
+/// Others leave these alone until then.
+async fn lease(tx: &mut Tx, ids: &[Vec<u8>], until: i64) -> Result<(), ApiError> {
     if ids.is_empty() {
         return Ok(());
     }
     let ids = padded(ids);
     let sql = format!("UPDATE outbox SET next_at = ? WHERE done_at IS NULL AND id IN {}", marks(ids.len()));
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(now + LEASE_MS);
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(until);
     ids.iter().fold(query, |query, id| query.bind(id.clone())).execute(&mut **tx).await?;
     Ok(())
 }
@@ -361,7 +319,7 @@ async fn renew(app: &Parts, ids: Vec<Vec<u8>>) -> Result<(), ApiError> {
         return Ok(());
     }
     let mut tx = app.db.begin_write().await?;
-    lease(&mut tx, &ids, app.now().as_millis()).await?;
+    lease(&mut tx, &ids, app.now().as_millis() + LEASE_MS).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -405,31 +363,48 @@ pub async fn deliver_one(app: &App, owed: Owed) -> Result<bool, ApiError> {
 }
 
 async fn note(app: &App, sent: Vec<Sent>) -> Result<(), ApiError> {
-    let mut done = Vec::with_capacity(sent.len());
-    for Sent { owed, result } in sent {
-        let Err(reason) = result else {
-            done.push(owed.id);
-            continue;
-        };
-        let doubled = PAUSE_FIRST_MS.saturating_mul(1 << owed.attempts.clamp(0, 16));
-        let (attempts, trace_id) = (owed.attempts + 1, &owed.trace_id);
-        tracing::warn!(order = %owed.order, attempts, trace_id, "a message is not delivered yet: {reason}");
-        sqlx::query("UPDATE outbox SET attempts = attempts + 1, next_at = ? WHERE id = ?")
-            .bind(app.now().as_millis() + doubled.min(PAUSE_MAX_MS))
-            .bind(owed.id)
-            .execute(app.db.writes())
-            .await?;
+    let (done, failed): (Vec<_>, Vec<_>) = sent.into_iter().partition(|sent| sent.result.is_ok());
+    let done: Vec<Vec<u8>> = done.into_iter().map(|sent| sent.owed.id).collect();
+    // Whoever is behind one that failed waits for it in the table.
+    let behind: Vec<_> = failed.iter().map(|sent| app.outbox.left(&sent.owed.id)).collect();
+    let forgotten = forget(app, &done).await;
+    for id in &done {
+        if forgotten.is_ok() {
+            app.outbox.delivered(id);
+        } else {
+            app.outbox.left(id);
+        }
     }
-    forget(app, done).await
+    for (sent, behind) in failed.into_iter().zip(behind) {
+        not_yet(app, sent, &behind).await?;
+    }
+    forgotten
+}
+
+/// A message that was not delivered is tried again later, with those behind it.
+async fn not_yet(app: &App, Sent { owed, result }: Sent, behind: &[Vec<u8>]) -> Result<(), ApiError> {
+    let doubled = PAUSE_FIRST_MS.saturating_mul(1 << owed.attempts.clamp(0, 16));
+    let (attempts, trace_id, reason) = (owed.attempts + 1, &owed.trace_id, result.err().unwrap_or_default());
+    tracing::warn!(order = %owed.order, attempts, trace_id, "a message is not delivered yet: {reason}");
+    let now = app.now().as_millis();
+    let mut tx = app.db.begin_write().await?;
+    sqlx::query("UPDATE outbox SET attempts = attempts + 1, next_at = ? WHERE id = ?")
+        .bind(now + doubled.min(PAUSE_MAX_MS))
+        .bind(owed.id)
+        .execute(&mut *tx)
+        .await?;
+    lease(&mut tx, behind, now).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// One durable write for all that were delivered together. Should it fail, they are delivered again, which does no harm. Deleted
 /// rather than marked, because that costs a database half as much: the indexes of what is owed get no entry for what is not.
-async fn forget(app: &App, ids: Vec<Vec<u8>>) -> Result<(), ApiError> {
+async fn forget(app: &App, ids: &[Vec<u8>]) -> Result<(), ApiError> {
     if ids.is_empty() {
         return Ok(());
     }
-    let ids = padded(&ids);
+    let ids = padded(ids);
     let sql = format!("DELETE FROM outbox WHERE done_at IS NULL AND id IN {}", marks(ids.len()));
     let mut query = sqlx::query(AssertSqlSafe(sql));
     for id in ids {
@@ -482,38 +457,4 @@ async fn refused(app: &App, owed: &Owed, reason: &str, nothing_was_done: bool) -
     app.outbox.filled.notify_one();
     app.news.announce(owed.order);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use nugul_domain::{Region, Timestamp};
-
-    use super::*;
-
-    fn owed(number: u8) -> Owed {
-        let order = OrderId::new(Region(0), Timestamp::from_millis(0), [number; 9]);
-        let message = Message::Tell {
-            user: UserId::new(Region(0), Timestamp::from_millis(0), [number; 9]),
-            notice: Notice::RefundDeclined { title: String::new(), seat: String::new() },
-        };
-        Owed { id: vec![number], order, message, attempts: 0, trace_id: String::new() }
-    }
-
-    fn ids(owed: &[Owed]) -> Vec<u8> {
-        owed.iter().map(|owed| owed.id[0]).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_handed_over_waits_for_room_in_its_order_and_keeps_its_lease() {
-        let outbox = Outbox::default();
-        outbox.hand_over((0..3).map(owed).collect());
-        assert_eq!(outbox.room(), HANDED_MAX - 3);
-        assert_eq!(ids(&outbox.take(Lane::Mail, 2)), [0, 1]);
-        assert!(outbox.take(Lane::Mail, 0).is_empty() && outbox.take(Lane::Payment, 9).is_empty());
-        tokio::time::advance(RENEW_EVERY).await;
-        outbox.hand_over(vec![owed(3)]);
-        assert_eq!(outbox.waiting_long(), [vec![2]]);
-        assert_eq!(ids(&outbox.take(Lane::Mail, 9)), [2, 3]);
-        assert_eq!(outbox.room(), HANDED_MAX);
-    }
 }

@@ -10,7 +10,7 @@ use crate::{
     app::Parts,
     db::Tx,
     error::ApiError,
-    outbox::{self, New, Owed},
+    outbox::{self, New, Put},
 };
 
 /// An order as it was committed, so that who is told of it need not look.
@@ -28,7 +28,7 @@ pub struct Committed {
 #[derive(Debug)]
 pub struct Approved {
     /// Messages to be handed over.
-    pub owed: Vec<Owed>,
+    pub put: Put,
     /// The orders as they are then.
     pub orders: Vec<Committed>,
 }
@@ -58,10 +58,10 @@ pub async fn approve_all(app: &Parts, tx: &mut Tx, ids: &[OrderId]) -> Result<Op
         let message = settle(order, seats, SeatState::Sold);
         New { in_order_of: order.hold.to_bytes(), place: 1, is_next: true, message }
     });
-    let owed = outbox::put_all(app, tx, &sold.collect::<Vec<_>>()).await?;
+    let put = outbox::put_all(app, tx, &sold.collect::<Vec<_>>()).await?;
     let orders = orders.into_iter().zip(of_each).map(|(order, lines)| {
         let (lines, tickets) = lines.into_iter().unzip();
         Committed { order: StoredOrder { state: OrderState::Paid, ..order }, lines, tickets }
     });
-    Ok(Some(Approved { owed, orders: orders.collect() }))
+    Ok(Some(Approved { put, orders: orders.collect() }))
 }

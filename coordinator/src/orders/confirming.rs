@@ -49,12 +49,12 @@ async fn store_all(app: &App, all: &[Confirm]) -> Result<bool, ApiError> {
         let (last, is_next) = places.get(&in_order_of).copied().unwrap_or((0, true));
         New { in_order_of, place: last + 1, is_next, message: confirm.message.clone() }
     });
-    let owed = outbox::put_all(app, &mut tx, &new.collect::<Vec<_>>()).await?;
+    let put = outbox::put_all(app, &mut tx, &new.collect::<Vec<_>>()).await?;
     let answers: Vec<_> = all.iter().map(|confirm| &confirm.answer).collect();
     if !idempotency::record(&mut tx, &answers, app.now()).await? {
         return Ok(false);
     }
     tx.commit().await?;
-    app.outbox.hand_over(owed);
+    app.outbox.hand_over(put);
     Ok(true)
 }

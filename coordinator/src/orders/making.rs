@@ -64,13 +64,13 @@ async fn store_all(app: &App, info: &PerformanceInfo, all: &[NewOrder]) -> Resul
         let issued: Vec<_> = new.lines.iter().copied().zip(new.tickets.iter().copied()).collect();
         store::issue(&mut tx, &[(&new.order, issued.as_slice())], now).await?;
     }
-    let owed = outbox::put_all(app, &mut tx, &all.iter().map(message_of).collect::<Vec<_>>()).await?;
+    let put = outbox::put_all(app, &mut tx, &all.iter().map(message_of).collect::<Vec<_>>()).await?;
     let answers: Vec<_> = all.iter().map(|new| &new.answer).collect();
     if !idempotency::record(&mut tx, &answers, now).await? {
         return Ok(false);
     }
     tx.commit().await?;
-    app.outbox.hand_over(owed);
+    app.outbox.hand_over(put);
     Ok(true)
 }
 

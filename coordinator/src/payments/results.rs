@@ -69,7 +69,6 @@ pub async fn watch_once(app: &App) -> Result<(), String> {
                     apply_or_park(app, one).await.map_err(context)?;
                 }
             }
-            app.outbox.filled.notify_one();
         }
         if let Some(last) = good.last()
             && let Err(status) = app.payments.acknowledge(last.offset).await
@@ -117,6 +116,7 @@ async fn apply(app: &App, results: &[PaymentResult]) -> Result<(), ApiError> {
         apply_one(app, &mut tx, result).await?;
     }
     tx.commit().await?;
+    app.outbox.filled.notify_one();
     announce(app, results);
     Ok(())
 }
@@ -136,7 +136,7 @@ async fn approve(app: &App, results: &[PaymentResult]) -> Result<bool, ApiError>
     }
     let Some(approved) = approve_all(app, &mut tx, &orders).await? else { return Ok(false) };
     tx.commit().await?;
-    app.outbox.hand_over(approved.owed);
+    app.outbox.hand_over(approved.put);
     for committed in approved.orders {
         app.news.tell(committed.order.id, Arc::new(committed));
     }

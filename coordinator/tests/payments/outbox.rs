@@ -30,7 +30,7 @@ async fn a_confirmation_that_is_refused_for_good_ends_the_order_at_once() {
     ]) {
         let person = u8::try_from(seat).unwrap() + 10;
         let order = world.order(person, seat).await;
-        world.fake.set(Mood::RefusesConfirm(code));
+        world.fake.set(Mood::Refuses("confirm", code));
         let before = world.parked().await.len();
         assert_eq!(world.confirm(person, &order, "tsim_1").await.0, 200);
         world.deliver_all().await;
@@ -88,8 +88,41 @@ async fn a_clock_that_goes_back_changes_no_order() {
     assert_eq!(outbox::due(&world.app).await.unwrap().len(), 0, "it is on its way");
     world.pass(outbox::LEASE_MS);
     world.deliver_all().await;
-    let names: Vec<_> = world.fake.commands().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["prepare", "confirm"]);
+    assert_eq!(names(&world), ["prepare", "confirm"]);
+}
+
+#[tokio::test]
+async fn a_confirmation_behind_its_preparation_is_delivered_without_a_look_at_the_table() {
+    let world = World::new().await;
+    let order = world.order(2, 0).await;
+    assert_eq!(world.confirm(2, &order, "tsim_1").await.0, 200);
+    // The clock stands: what is leased now stays so.
+    let due = sqlx::query_scalar("SELECT COUNT(*) FROM outbox WHERE next_at <= ?").bind(world.app.now().as_millis());
+    let due: i64 = due.fetch_one(world.app.db.pool()).await.unwrap();
+    assert_eq!(due, 0, "another replica would take it");
+    world.deliver_all().await;
+    assert_eq!(names(&world), ["prepare", "confirm"]);
+}
+
+#[tokio::test]
+async fn a_confirmation_never_overtakes_its_preparation() {
+    /// Longer than the pause after a failure, shorter than a lease.
+    const PAUSE_MS: i64 = 1_000;
+    let world = World::new().await;
+    world.fake.set(Mood::Refuses("prepare", Code::Unavailable));
+    let order = world.order(2, 0).await;
+    assert_eq!(world.confirm(2, &order, "tsim_1").await.0, 200);
+    world.deliver_all().await;
+    assert_eq!(names(&world), ["prepare"]);
+    world.pass(PAUSE_MS);
+    world.fake.set(Mood::Takes);
+    world.deliver_all().await;
+    assert_eq!(names(&world), ["prepare", "prepare", "confirm"]);
+}
+
+/// The commands that the payment service was sent.
+fn names(world: &World) -> Vec<String> {
+    world.fake.commands().into_iter().map(|(name, _)| name).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

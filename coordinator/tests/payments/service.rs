@@ -22,8 +22,8 @@ pub(crate) enum Mood {
     Takes,
     /// It never answers.
     Hangs,
-    /// It takes all but Confirm.
-    RefusesConfirm(Code),
+    /// It takes all but this command.
+    Refuses(&'static str, Code),
 }
 
 #[derive(Debug)]
@@ -79,8 +79,8 @@ impl Fake {
         };
         match mood {
             Mood::Hangs => std::future::pending().await,
-            Mood::RefusesConfirm(code) if name == "confirm" => Err(Status::new(code, "no")),
-            Mood::Takes | Mood::RefusesConfirm(_) => Ok(()),
+            Mood::Refuses(refused, code) if name == refused => Err(Status::new(code, "no")),
+            Mood::Takes | Mood::Refuses(..) => Ok(()),
         }
     }
 }
