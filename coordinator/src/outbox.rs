@@ -11,7 +11,10 @@
 
 mod hands;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::Duration,
+};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use nugul_domain::{OrderId, SeatState, UserId, order::OrderEvent};
@@ -37,8 +40,17 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A look that was rung for is at least so far from the one before it: what comes meanwhile shares the next.
 const LOOKS_APART: Duration = Duration::from_millis(10);
-/// How soon after a delivery it is looked at for what waited for that: nearly all of it is in hand.
+/// It is looked at for what waited for something delivered so soon after the last look: nearly all of that is in hand.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
+/// What was delivered is forgotten so soon, with whatever was delivered meanwhile. A process that dies before that leaves it to be
+/// delivered again.
+const FORGET_WITHIN: Duration = Duration::from_millis(25);
+/// How soon that is tried again.
+const FORGET_AGAIN: Duration = Duration::from_millis(500);
+/// Delivered messages that one statement forgets.
+const FORGOTTEN_AT_ONCE: usize = 128;
+/// Delivered messages that wait for that; where there are more, nothing is sent.
+const DELIVERED_MAX: usize = 2_000;
 /// How long others leave a message alone that is on its way, in milliseconds; it is also how long it waits when its process
 /// has died.
 pub const LEASE_MS: i64 = 5_000;
@@ -155,67 +167,122 @@ pub async fn tell(app: &Parts, tx: &mut Tx, user: UserId, notice: Notice) -> Res
     put(app, tx, about, &Message::Tell { user, notice }).await
 }
 
+/// A message that is on its way, or was delivered and is not forgotten yet.
+struct Way {
+    lane: Lane,
+    since: Instant,
+    is_delivered: bool,
+}
+
 /// Delivers what is due, until the process stops. A message that takes long keeps only the later ones of its own order
 /// waiting, and a receiver that takes long only its own lane.
 pub async fn deliver(app: App) {
     let mut stopping = app.stopping.clone();
-    let mut under_way = FuturesUnordered::new();
-    let mut ids: HashMap<Vec<u8>, (Lane, Instant)> = HashMap::new();
+    let (mut under_way, mut forgetting) = (FuturesUnordered::new(), FuturesUnordered::new());
+    let mut ways: HashMap<Vec<u8>, Way> = HashMap::new();
+    let (mut delivered, mut forget_at) = (Vec::new(), None::<Instant>);
     if let Err(e) = take_all_over(&app).await {
         tracing::warn!(context = e.context, "what the process before this one had on its way waits for its lease");
     }
     let (mut look_at, mut looked, mut renewed) = (Instant::now(), None::<Instant>, Instant::now());
     loop {
-        let begin = |owed: Owed, lane: Lane, ids: &mut HashMap<_, _>| {
-            let known = ids.insert(owed.id.clone(), (lane, Instant::now()));
-            known.is_none().then(|| send(&app, owed))
-        };
-        let room = |ids: &HashMap<Vec<u8>, (Lane, Instant)>, lane: Lane| {
-            lane.at_once().saturating_sub(ids.values().filter(|(of, _)| *of == lane).count())
+        let begin = |owed: Owed, ways: &mut HashMap<_, _>| {
+            let Entry::Vacant(new) = ways.entry(owed.id.clone()) else { return None };
+            new.insert(Way { lane: owed.message.lane(), since: Instant::now(), is_delivered: false });
+            Some(send(&app, owed))
         };
         for lane in Lane::ALL {
-            let handed = app.outbox.take(lane, room(&ids, lane));
-            under_way.extend(handed.into_iter().filter_map(|owed| begin(owed, lane, &mut ids)));
+            let handed = app.outbox.take(lane, room(&ways, lane));
+            under_way.extend(handed.into_iter().filter_map(|owed| begin(owed, &mut ways)));
         }
         if Instant::now() >= look_at {
             looked = Some(Instant::now());
             look_at = Instant::now() + LOOK_EVERY;
             for lane in Lane::ALL {
-                match due_in(&app, lane, room(&ids, lane)).await {
-                    Ok(owed) => under_way.extend(owed.into_iter().filter_map(|owed| begin(owed, lane, &mut ids))),
+                match due_in(&app, lane, room(&ways, lane)).await {
+                    Ok(owed) => under_way.extend(owed.into_iter().filter_map(|owed| begin(owed, &mut ways))),
                     Err(e) => tracing::warn!(context = e.context, "the outbox could not be read"),
                 }
             }
         }
         if renewed.elapsed() >= RENEW_EVERY {
             renewed = Instant::now();
-            let old = ids.iter().filter(|(_, (_, since))| since.elapsed() >= RENEW_EVERY).map(|(id, _)| id.clone());
+            let old = ways.iter().filter(|(_, way)| way.since.elapsed() >= RENEW_EVERY).map(|(id, _)| id.clone());
             if let Err(e) = renew(&app, old.chain(app.outbox.waiting_long()).collect()).await {
                 tracing::warn!(context = e.context, "leases could not be renewed; another replica may deliver, too");
             }
         }
+        if forgetting.is_empty() && forget_at.is_some_and(|at| Instant::now() >= at) {
+            let some: Vec<_> = delivered.drain(..delivered.len().min(FORGOTTEN_AT_ONCE)).collect();
+            forget_at = (!delivered.is_empty()).then(Instant::now);
+            forgetting.push(async {
+                let forgotten = forget(&app, &some).await;
+                (some, forgotten)
+            });
+        }
         let after = |pause: Duration| looked.map_or_else(Instant::now, |at| at + pause);
+        let wake_at = forget_at.filter(|_| forgetting.is_empty()).map_or(look_at, |at| at.min(look_at));
         tokio::select! {
             Some(first) = under_way.next() => {
-                // What is there by now shares one durable write.
                 let mut sent = vec![first];
                 while let Some(Some(more)) = under_way.next().now_or_never() {
                     sent.push(more);
                 }
-                for s in &sent {
-                    ids.remove(&s.owed.id);
+                for Sent { owed, result } in sent {
+                    match result {
+                        Ok(()) => {
+                            app.outbox.delivered(&owed.id);
+                            if let Some(way) = ways.get_mut(&owed.id) {
+                                way.is_delivered = true;
+                            }
+                            forget_at.get_or_insert_with(|| Instant::now() + FORGET_WITHIN);
+                            delivered.push(owed.id);
+                        }
+                        Err(reason) => {
+                            ways.remove(&owed.id);
+                            if let Err(e) = not_yet(&app, owed, &reason).await {
+                                tracing::warn!(context = e.context, "when to try again could not be noted; its lease says");
+                            }
+                        }
+                    }
                 }
-                if let Err(e) = note(&app, sent).await {
-                    tracing::warn!(context = e.context, "what was delivered could not be noted; it is delivered again");
-                }
-                look_at = look_at.min(after(LOOK_AFTER));
             }
+            Some((some, forgotten)) = forgetting.next() => match forgotten {
+                Ok(()) => {
+                    for id in &some {
+                        ways.remove(id);
+                    }
+                    look_at = look_at.min(after(LOOK_AFTER));
+                }
+                Err(e) => {
+                    tracing::warn!(context = e.context, "what was delivered could not be forgotten yet");
+                    // In their order: nothing is forgotten before what it was behind.
+                    delivered.splice(..0, some);
+                    forget_at = Some(Instant::now() + FORGET_AGAIN);
+                }
+            },
             () = app.outbox.filled.notified() => look_at = look_at.min(after(LOOKS_APART)),
             () = app.outbox.handed.notified() => {}
-            () = tokio::time::sleep_until(look_at) => {}
-            _ = stopping.changed() => return,
+            () = tokio::time::sleep_until(wake_at) => {}
+            _ = stopping.changed() => break,
         }
     }
+    while forgetting.next().await.is_some() {}
+    if let Err(e) = forget(&app, &delivered).await {
+        tracing::warn!(
+            context = e.context,
+            "what was delivered could not be noted; the next process delivers it again"
+        );
+    }
+}
+
+/// How many more of a lane may be on their way. None where too many wait to be forgotten.
+fn room(ways: &HashMap<Vec<u8>, Way>, lane: Lane) -> usize {
+    let many = |which: &dyn Fn(&Way) -> bool| ways.values().filter(|way| which(way)).count();
+    if many(&|way| way.is_delivered) >= DELIVERED_MAX {
+        return 0;
+    }
+    lane.at_once().saturating_sub(many(&|way| !way.is_delivered && way.lane == lane))
 }
 
 /// With SQLite no other process can have anything on its way: nothing waits for the lease of the one before.
@@ -355,36 +422,23 @@ async fn put_aside(app: &Parts, tx: &mut Tx, id: &[u8], about: &[u8], reason: &s
 
 /// Delivers one message and notes it, or when to try again. True where it was delivered.
 pub async fn deliver_one(app: &App, owed: Owed) -> Result<bool, ApiError> {
-    let sent = send(app, owed).await;
+    let Sent { owed, result } = send(app, owed).await;
     nugul_points::point("outbox.sent").await;
-    let delivered = sent.result.is_ok();
-    note(app, vec![sent]).await?;
-    Ok(delivered)
-}
-
-async fn note(app: &App, sent: Vec<Sent>) -> Result<(), ApiError> {
-    let (done, failed): (Vec<_>, Vec<_>) = sent.into_iter().partition(|sent| sent.result.is_ok());
-    let done: Vec<Vec<u8>> = done.into_iter().map(|sent| sent.owed.id).collect();
-    // Whoever is behind one that failed waits for it in the table.
-    let behind: Vec<_> = failed.iter().map(|sent| app.outbox.left(&sent.owed.id)).collect();
-    let forgotten = forget(app, &done).await;
-    for id in &done {
-        if forgotten.is_ok() {
-            app.outbox.delivered(id);
-        } else {
-            app.outbox.left(id);
+    match &result {
+        Ok(()) => {
+            app.outbox.delivered(&owed.id);
+            forget(app, std::slice::from_ref(&owed.id)).await?;
         }
+        Err(reason) => not_yet(app, owed, reason).await?,
     }
-    for (sent, behind) in failed.into_iter().zip(behind) {
-        not_yet(app, sent, &behind).await?;
-    }
-    forgotten
+    Ok(result.is_ok())
 }
 
-/// A message that was not delivered is tried again later, with those behind it.
-async fn not_yet(app: &App, Sent { owed, result }: Sent, behind: &[Vec<u8>]) -> Result<(), ApiError> {
+/// A message that was not delivered is tried again later, and before those behind it.
+async fn not_yet(app: &App, owed: Owed, reason: &str) -> Result<(), ApiError> {
+    let behind = app.outbox.left(&owed.id);
     let doubled = PAUSE_FIRST_MS.saturating_mul(1 << owed.attempts.clamp(0, 16));
-    let (attempts, trace_id, reason) = (owed.attempts + 1, &owed.trace_id, result.err().unwrap_or_default());
+    let (attempts, trace_id) = (owed.attempts + 1, &owed.trace_id);
     tracing::warn!(order = %owed.order, attempts, trace_id, "a message is not delivered yet: {reason}");
     let now = app.now().as_millis();
     let mut tx = app.db.begin_write().await?;
@@ -393,13 +447,13 @@ async fn not_yet(app: &App, Sent { owed, result }: Sent, behind: &[Vec<u8>]) -> 
         .bind(owed.id)
         .execute(&mut *tx)
         .await?;
-    lease(&mut tx, behind, now).await?;
+    lease(&mut tx, &behind, now).await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// One durable write for all that were delivered together. Should it fail, they are delivered again, which does no harm. Deleted
-/// rather than marked, because that costs a database half as much: the indexes of what is owed get no entry for what is not.
+/// One durable write for many that were delivered. Deleted rather than marked, because that costs a database half as much: the
+/// indexes of what is owed get no entry for what is not.
 async fn forget(app: &App, ids: &[Vec<u8>]) -> Result<(), ApiError> {
     if ids.is_empty() {
         return Ok(());

@@ -134,7 +134,8 @@ impl Outbox {
         long.map(|ready| ready.owed.id.clone()).collect()
     }
 
-    /// A message was delivered and is owed no more: the one behind it is next.
+    /// A message was delivered: the one behind it is next. Should the process die before it is forgotten, both are delivered again
+    /// in their order.
     pub(super) fn delivered(&self, id: &[u8]) {
         let mut hands = self.hands();
         if let Some(next) = hands.end(id, End::Delivered) {
