@@ -251,6 +251,7 @@ pub async fn deliver(app: App) {
                 Ok(()) => {
                     for id in &some {
                         ways.remove(id);
+                        app.outbox.forgotten(id);
                     }
                     look_at = look_at.min(after(LOOK_AFTER));
                 }
@@ -428,6 +429,7 @@ pub async fn deliver_one(app: &App, owed: Owed) -> Result<bool, ApiError> {
         Ok(()) => {
             app.outbox.delivered(&owed.id);
             forget(app, std::slice::from_ref(&owed.id)).await?;
+            app.outbox.forgotten(&owed.id);
         }
         Err(reason) => not_yet(app, owed, reason).await?,
     }

@@ -25,7 +25,7 @@ pub struct Outbox {
 struct Hands {
     /// Those that wait for nothing but their lane's room.
     ready: HashMap<Lane, VecDeque<Ready>>,
-    /// Every message in hand, waiting or on its way, by its id.
+    /// Every message in hand by its id: waiting, on its way, or delivered and not forgotten yet.
     all: HashMap<Vec<u8>, InHand>,
     /// The last message that is in order of something: its place and its id.
     last: HashMap<OrderId, (i64, Vec<u8>)>,
@@ -134,21 +134,29 @@ impl Outbox {
         long.map(|ready| ready.owed.id.clone()).collect()
     }
 
-    /// A message was delivered: the one behind it is next. Should the process die before it is forgotten, both are delivered again
-    /// in their order.
+    /// A message was delivered: the one behind it is next, or whoever comes until it is forgotten. Should the process die before that,
+    /// both are delivered again in their order.
     pub(super) fn delivered(&self, id: &[u8]) {
         let mut hands = self.hands();
-        if let Some(next) = hands.end(id, End::Delivered) {
+        let Some(delivered) = hands.all.get_mut(id) else { return };
+        // An error means that it was told before.
+        let _ = delivered.end.set(End::Delivered);
+        if let Some(next) = delivered.behind.take() {
             hands.make_ready(next);
         }
+    }
+
+    /// A message that was delivered is owed no more.
+    pub(super) fn forgotten(&self, id: &[u8]) {
+        self.hands().let_go(id);
     }
 
     /// A message is left to the table. Gives those behind it, which are left to it too.
     pub(super) fn left(&self, id: &[u8]) -> Vec<Vec<u8>> {
         let (mut hands, mut behind) = (self.hands(), Vec::new());
-        let mut next = hands.end(id, End::Left);
+        let mut next = hands.leave(id);
         while let Some(owed) = next {
-            next = hands.end(&owed.id, End::Left);
+            next = hands.leave(&owed.id);
             behind.push(owed.id);
         }
         behind
@@ -166,15 +174,21 @@ impl Hands {
         self.ready.entry(owed.message.lane()).or_default().push_back(Ready { owed, since: Instant::now() });
     }
 
-    /// Lets a message go; the one behind it. Nothing where it is not in hand.
-    fn end(&mut self, id: &[u8], how: End) -> Option<Owed> {
-        let ended = self.all.remove(id)?;
-        if self.last.get(&ended.in_order_of).is_some_and(|(_, last)| last == id) {
-            self.last.remove(&ended.in_order_of);
+    /// Leaves a message to the table; the one behind it.
+    fn leave(&mut self, id: &[u8]) -> Option<Owed> {
+        let left = self.let_go(id)?;
+        // An error means that it was delivered before, which is so for none that is left.
+        let _ = left.end.set(End::Left);
+        left.behind
+    }
+
+    /// Nothing where it is not in hand.
+    fn let_go(&mut self, id: &[u8]) -> Option<InHand> {
+        let gone = self.all.remove(id)?;
+        if self.last.get(&gone.in_order_of).is_some_and(|(_, last)| last == id) {
+            self.last.remove(&gone.in_order_of);
         }
-        // An error means that it had ended, which is so for none that is in hand.
-        let _ = ended.end.set(how);
-        ended.behind
+        Some(gone)
     }
 }
 
@@ -228,6 +242,8 @@ mod tests {
         assert_eq!(outbox.waiting_long(), [vec![2]]);
         assert_eq!(taken(&outbox), [2, 3]);
         (0..4).for_each(|id| outbox.delivered(&[id]));
+        assert_eq!(outbox.room(), HANDED_MAX - 4);
+        (0..4).for_each(|id| outbox.forgotten(&[id]));
         assert_eq!(outbox.room(), HANDED_MAX);
     }
 
@@ -246,7 +262,13 @@ mod tests {
         outbox.delivered(&[2]);
         assert_eq!(taken(&outbox), [3]);
         outbox.delivered(&[3]);
-        assert!(behind(&outbox, 4, 1, 4).is_none(), "nothing is in hand any more");
+        outbox.forgotten(&[2]);
+        outbox.hand_over(put(behind(&outbox, 4, 1, 4)));
+        assert_eq!(taken(&outbox), [4], "nothing keeps it waiting");
+        outbox.delivered(&[4]);
+        outbox.forgotten(&[3]);
+        outbox.forgotten(&[4]);
+        assert!(behind(&outbox, 5, 1, 5).is_none(), "nothing is in hand any more");
     }
 
     #[test]
@@ -255,6 +277,7 @@ mod tests {
         outbox.hand_over(put([alone(1)]));
         let next = behind(&outbox, 2, 1, 2);
         outbox.delivered(&[1]);
+        outbox.forgotten(&[1]);
         outbox.hand_over(put(next));
         assert_eq!(taken(&outbox), [1, 2]);
     }
