@@ -47,9 +47,6 @@ enum Kept {
     Nowhere,
 }
 
-/// When a request was sent: how often the live state had been lost, and the time.
-pub type SentAt = (u64, i64);
-
 /// A request as it was first sent; sent again it is the same.
 #[derive(Clone, Debug)]
 pub struct Sent {
@@ -62,8 +59,10 @@ pub struct Sent {
     pub key: String,
     /// The body.
     pub body: Option<String>,
-    /// What it was answered when it was done, and when it had been sent.
-    done: Option<(Value, SentAt)>,
+    /// When it was sent for the first time. Whichever copy is done first, its key's time does not count from before.
+    first_ms: i64,
+    /// What it was answered when it was done, and how often the live state had been lost when that was sent.
+    done: Option<(Value, u64)>,
     unanswered: bool,
 }
 
@@ -94,17 +93,17 @@ impl Sent {
     }
 
     /// Whether the key of a request sent then is remembered now.
-    fn is_remembered(&self, (then, at): SentAt, age: u64) -> bool {
+    fn is_remembered(&self, then: u64, age: u64) -> bool {
         match self.is_kept() {
             Kept::InSql => true,
-            Kept::Live => then == age && now_ms() < at + IDEMPOTENCY_TTL_MS,
+            Kept::Live => then == age && now_ms() < self.first_ms + IDEMPOTENCY_TTL_MS,
             Kept::Nowhere => false,
         }
     }
 
     /// What it was answered, while its key is remembered.
     fn remembered(&self, age: u64) -> Option<&Value> {
-        self.done.as_ref().filter(|(_, sent_at)| self.is_remembered(*sent_at, age)).map(|(answer, _)| answer)
+        self.done.as_ref().filter(|(_, then)| self.is_remembered(*then, age)).map(|(answer, _)| answer)
     }
 
     /// Whether a second answer says the same as the first. An order goes on meanwhile; what it is stays.
@@ -386,17 +385,17 @@ impl Someone {
     fn new_request(&mut self, what: What, method: Method, path: String, body: Option<Value>) -> usize {
         let key = format!("k{}-{}", self.number, self.sent.len());
         let body = body.map(|b| b.to_string());
-        self.sent.push(Sent { what, method, path, key, body, done: None, unanswered: true });
+        self.sent.push(Sent { what, method, path, key, body, first_ms: now_ms(), done: None, unanswered: true });
         self.sent.len() - 1
     }
 
-    /// The answer to a request came, or will not come. `age` counts how often the live state was lost. Gives what others
-    /// learn from it, or what is wrong with the answer.
+    /// The answer to a request came, or will not come. `age` counts how often the live state was lost, `then` how often it had been
+    /// when this copy of it was sent. Gives what others learn from it, or what is wrong with the answer.
     pub fn hear(
         &mut self,
         n: usize,
         answer: Option<(u16, &str)>,
-        sent_at: SentAt,
+        then: u64,
         age: u64,
         ground: &Ground,
     ) -> Result<News, String> {
@@ -418,17 +417,16 @@ impl Someone {
             (_, Err(_)) => return Err(format!("{} {}: the answer cannot be read: {text}", sent.method, sent.path)),
         };
         // An answer from before says nothing about the key now: the live state was lost, or the key's time was over.
-        let counts = sent.is_remembered(sent_at, age);
+        let counts = sent.is_remembered(then, age);
         if counts
             && let Some(before) = sent.remembered(age)
             && !sent.says_the_same(before, &value)
         {
             return Err(format!("key {} was answered {before}, and then {value}", sent.key));
         }
-        // A key's time counts from its first answer.
         let is_new = sent.done.as_ref().is_none_or(|(before, _)| *before != value);
         if sent.done.is_none() || (counts && is_new && sent.is_kept() == Kept::Live) {
-            sent.done = Some((value.clone(), sent_at));
+            sent.done = Some((value.clone(), then));
         }
         let sent = sent.clone();
         let other = |o: &&Sent| o.key == sent.key && o.body != sent.body && o.remembered(age).is_some();

@@ -24,7 +24,7 @@ use crate::{
     check::Checks,
     ground::{self, Folder, Ground},
     network::{self, Awaited, Home, Network},
-    people::{News, SentAt, Someone},
+    people::{News, Someone},
     process::{Coordinator, Payment, Stores, person, request},
     world::{self, note, reach, with},
 };
@@ -139,7 +139,8 @@ type Reply = Arc<Mutex<Option<(u16, String)>>>;
 struct Asker {
     person: usize,
     sent: usize,
-    sent_at: SentAt,
+    /// How often the live state had been lost when it was sent.
+    then: u64,
     reply: Reply,
 }
 
@@ -347,7 +348,7 @@ impl Run {
         person.under_way = person.under_way.saturating_sub(1);
         let reply = reply.filter(|_| !lost);
         let answer = reply.as_ref().map(|(status, text)| (*status, text.as_str()));
-        match person.hear(asker.sent, answer, asker.sent_at, self.age, self.ground)? {
+        match person.hear(asker.sent, answer, asker.then, self.age, self.ground)? {
             News::Hold(hold) => self.checks.held(hold),
             News::Asked(refund) => self.people.iter_mut().take(1).for_each(|organiser| {
                 organiser.asked.push(refund.clone());
@@ -381,7 +382,7 @@ impl Run {
             nugul_points::point("http.answers").await;
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         };
-        let asker = Asker { person: n, sent, sent_at: (self.age, world::now_ms()), reply };
+        let asker = Asker { person: n, sent, then: self.age, reply };
         self.add(Home::Coordinator(to), what.name(), Some(asker), Box::pin(work));
         Ok(())
     }
