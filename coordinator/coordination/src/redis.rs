@@ -115,7 +115,7 @@ struct Known {
 /// What waits for the next function on one performance.
 struct Waiting {
     holds: Batch<Wanted, Result<Result<Hold, HoldRefusal>, Error>>,
-    orders: Batch<Ordering, Result<Result<Hold, HoldGone>, Error>>,
+    orders: Batch<ToOrder, Result<Result<Hold, HoldGone>, Error>>,
     settled: Batch<Settled, Result<(), Error>>,
 }
 
@@ -137,9 +137,9 @@ struct Wanted {
     pointer: Option<Cmd>,
 }
 
-/// A hold that becomes an order.
+/// A hold that is to become an order.
 #[derive(Clone)]
-struct Ordering {
+struct ToOrder {
     hold: HoldId,
     user: UserId,
     order: OrderId,
@@ -453,11 +453,11 @@ impl RedisSeats {
         order: OrderId,
     ) -> Result<Result<Hold, HoldGone>, Error> {
         let waiting = self.look_after(performance, RECHECK);
-        let work = async |some: Vec<Ordering>| {
+        let work = async |some: Vec<ToOrder>| {
             let ordered = self.order_all(performance, &some).await;
             ordered.unwrap_or_else(|e| vec![Err(e); some.len()])
         };
-        let ordering = together(&waiting.orders, Ordering { hold: id, user, order }, work);
+        let ordering = together(&waiting.orders, ToOrder { hold: id, user, order }, work);
         let ordered = tokio::time::timeout(TOGETHER_TIMEOUT, ordering).await.map_err(unavailable)??;
         if ordered.is_ok() {
             self.point(id, performance, ORDERED_POINTER_TTL_MS).await?;
@@ -469,10 +469,10 @@ impl RedisSeats {
     async fn order_all(
         &self,
         performance: PerformanceId,
-        all: &[Ordering],
+        all: &[ToOrder],
     ) -> Result<Vec<Result<Result<Hold, HoldGone>, Error>>, Error> {
         let mut call = self.keyed("order", performance);
-        for Ordering { hold, user, order } in all {
+        for ToOrder { hold, user, order } in all {
             call.arg(hold.to_string()).arg(user.to_string()).arg(order.to_string());
         }
         let answer = self.run(&call).await?;
