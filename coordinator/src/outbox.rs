@@ -16,10 +16,12 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use nugul_domain::{OrderId, SeatState, UserId, order::OrderEvent};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
-use tokio::time::Instant;
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 
 pub use hands::{Outbox, Put};
 
@@ -175,10 +177,11 @@ struct Way {
 }
 
 /// Delivers what is due, until the process stops. A message that takes long keeps only the later ones of its own order
-/// waiting, and a receiver that takes long only its own lane.
+/// waiting, and a receiver that takes long only its own lane. Deliveries go on by themselves while this waits for the database,
+/// because they may hold what it waits for: with SQLite only one may write.
 pub async fn deliver(app: App) {
     let mut stopping = app.stopping.clone();
-    let (mut under_way, mut forgetting) = (FuturesUnordered::new(), FuturesUnordered::new());
+    let (mut under_way, mut forgetting) = (JoinSet::new(), JoinSet::new());
     let mut ways: HashMap<Vec<u8>, Way> = HashMap::new();
     let (mut delivered, mut forget_at) = (Vec::new(), None::<Instant>);
     if let Err(e) = take_all_over(&app).await {
@@ -186,21 +189,29 @@ pub async fn deliver(app: App) {
     }
     let (mut look_at, mut looked, mut renewed) = (Instant::now(), None::<Instant>, Instant::now());
     loop {
-        let begin = |owed: Owed, ways: &mut HashMap<_, _>| {
-            let Entry::Vacant(new) = ways.entry(owed.id.clone()) else { return None };
-            new.insert(Way { lane: owed.message.lane(), since: Instant::now(), is_delivered: false });
-            Some(send(&app, owed))
+        let mut begin = |owed: Owed, ways: &mut HashMap<_, _>| {
+            if let Entry::Vacant(new) = ways.entry(owed.id.clone()) {
+                new.insert(Way { lane: owed.message.lane(), since: Instant::now(), is_delivered: false });
+                let app = app.clone();
+                under_way.spawn(async move { send(&app, owed).await });
+            }
         };
         for lane in Lane::ALL {
             let handed = app.outbox.take(lane, room(&ways, lane));
-            under_way.extend(handed.into_iter().filter_map(|owed| begin(owed, &mut ways)));
+            for owed in handed {
+                begin(owed, &mut ways);
+            }
         }
         if Instant::now() >= look_at {
             looked = Some(Instant::now());
             look_at = Instant::now() + LOOK_EVERY;
             for lane in Lane::ALL {
                 match due_in(&app, lane, room(&ways, lane)).await {
-                    Ok(owed) => under_way.extend(owed.into_iter().filter_map(|owed| begin(owed, &mut ways))),
+                    Ok(found) => {
+                        for owed in found {
+                            begin(owed, &mut ways);
+                        }
+                    }
                     Err(e) => tracing::warn!(context = e.context, "the outbox could not be read"),
                 }
             }
@@ -215,7 +226,8 @@ pub async fn deliver(app: App) {
         if forgetting.is_empty() && forget_at.is_some_and(|at| Instant::now() >= at) {
             let some: Vec<_> = delivered.drain(..delivered.len().min(FORGOTTEN_AT_ONCE)).collect();
             forget_at = (!delivered.is_empty()).then(Instant::now);
-            forgetting.push(async {
+            let app = app.clone();
+            forgetting.spawn(async move {
                 let forgotten = forget(&app, &some).await;
                 (some, forgotten)
             });
@@ -223,12 +235,10 @@ pub async fn deliver(app: App) {
         let after = |pause: Duration| looked.map_or_else(Instant::now, |at| at + pause);
         let wake_at = forget_at.filter(|_| forgetting.is_empty()).map_or(look_at, |at| at.min(look_at));
         tokio::select! {
-            Some(first) = under_way.next() => {
-                let mut sent = vec![first];
-                while let Some(Some(more)) = under_way.next().now_or_never() {
-                    sent.push(more);
-                }
-                for Sent { owed, result } in sent {
+            Some(first) = under_way.join_next() => {
+                let mut next = Some(first);
+                while let Some(done) = next {
+                    let Sent { owed, result } = finished(done);
                     match result {
                         Ok(()) => {
                             app.outbox.delivered(&owed.id);
@@ -245,17 +255,18 @@ pub async fn deliver(app: App) {
                             }
                         }
                     }
+                    next = under_way.try_join_next();
                 }
             }
-            Some((some, forgotten)) = forgetting.next() => match forgotten {
-                Ok(()) => {
+            Some(done) = forgetting.join_next() => match finished(done) {
+                (some, Ok(())) => {
                     for id in &some {
                         ways.remove(id);
                         app.outbox.forgotten(id);
                     }
                     look_at = look_at.min(after(LOOK_AFTER));
                 }
-                Err(e) => {
+                (some, Err(e)) => {
                     tracing::warn!(context = e.context, "what was delivered could not be forgotten yet");
                     // In their order: nothing is forgotten before what it was behind.
                     delivered.splice(..0, some);
@@ -268,13 +279,18 @@ pub async fn deliver(app: App) {
             _ = stopping.changed() => break,
         }
     }
-    while forgetting.next().await.is_some() {}
+    while forgetting.join_next().await.is_some() {}
     if let Err(e) = forget(&app, &delivered).await {
         tracing::warn!(
             context = e.context,
             "what was delivered could not be noted; the next process delivers it again"
         );
     }
+}
+
+/// What came of a task. Its panic is this one's.
+fn finished<T>(done: Result<T, JoinError>) -> T {
+    done.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
 }
 
 /// How many more of a lane may be on their way. None where too many wait to be forgotten.

@@ -7,7 +7,7 @@ use nugul_coordinator::{
 };
 use nugul_domain::{Krw, OrderId, Region, Timestamp, UserId, account::Role};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 use tonic::Code;
 
 use crate::{
@@ -118,6 +118,48 @@ async fn a_confirmation_never_overtakes_its_preparation() {
     world.fake.set(Mood::Takes);
     world.deliver_all().await;
     assert_eq!(names(&world), ["prepare", "prepare", "confirm"]);
+}
+
+/// With SQLite one may write at a time: what is forgotten and what is tried again later do not wait for each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_that_fail_and_those_that_do_not_are_noted_side_by_side() {
+    const EACH: i64 = 500;
+    let world = World::new().await;
+    world.fake.set(Mood::Refuses("cancel", Code::Unavailable));
+    let mut tx = world.app.db.begin_write().await.unwrap();
+    for n in 0..2 * EACH {
+        let order = OrderId::new(Region::default(), world.app.now(), world.app.random_id());
+        let (amount_krw, order_name, expires_at) = (Krw(1), "x".into(), world.app.now());
+        let user_id = UserId::new(Region::default(), world.app.now(), [1; 9]);
+        let message = match n % 2 {
+            0 => Message::Cancel { reason: "x".into() },
+            _ => Message::Prepare { user_id, amount_krw, order_name, expires_at },
+        };
+        outbox::put(&world.app, &mut tx, order, &message).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    // Others write, too, so that each has to wait for its turn.
+    let mut working = JoinSet::new();
+    for _ in 0..2 {
+        let app = world.app.clone();
+        working.spawn(async move {
+            loop {
+                let tx = app.db.begin_write().await.unwrap();
+                tx.rollback().await.unwrap();
+            }
+        });
+    }
+    working.spawn(deliver(world.app.clone()));
+    let until = Instant::now() + PATIENCE;
+    // The clock stands: what could not be noted is never due again.
+    let noted = async || {
+        let sql = "SELECT COUNT(*), COALESCE(SUM(attempts), 0) FROM outbox";
+        sqlx::query_as::<_, (i64, i64)>(sql).fetch_one(world.app.db.pool()).await.unwrap()
+    };
+    while noted().await != (EACH, EACH) {
+        assert!(Instant::now() < until, "{:?}", noted().await);
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 /// The commands that the payment service was sent.
