@@ -282,8 +282,8 @@ impl RedisSeats {
         let (pointer, apart) = if self.connection.is_cluster() { (None, pointer) } else { (pointer, None) };
         let held = self.hold_together(performance, Wanted { request, pointer });
         let point = async { if let Some(cmd) = &apart { self.connection.ask(cmd).await } else { Ok(()) } };
-        let (answer, pointed) = tokio::join!(tokio::time::timeout(TOGETHER_TIMEOUT, held), point);
-        let hold = match answer.map_err(unavailable)?? {
+        let (answer, pointed) = tokio::join!(held, point);
+        let hold = match answer? {
             Ok(hold) => hold,
             Err(refusal) => {
                 if !is_doubtful {
@@ -309,11 +309,7 @@ impl RedisSeats {
         wanted: Wanted,
     ) -> Result<Result<Hold, HoldRefusal>, Error> {
         let waiting = self.look_after(performance, RECHECK);
-        let work = async |some: Vec<Wanted>| {
-            let made = self.hold_all(performance, &some).await;
-            made.unwrap_or_else(|e| vec![Err(e); some.len()])
-        };
-        together(&waiting.holds, wanted, work).await
+        together(&waiting.holds, wanted, async |some: Vec<Wanted>| self.hold_all(performance, &some).await).await
     }
 
     /// Makes holds in one function; a result for each, in their order.
@@ -453,12 +449,8 @@ impl RedisSeats {
         order: OrderId,
     ) -> Result<Result<Hold, HoldGone>, Error> {
         let waiting = self.look_after(performance, RECHECK);
-        let work = async |some: Vec<ToOrder>| {
-            let ordered = self.order_all(performance, &some).await;
-            ordered.unwrap_or_else(|e| vec![Err(e); some.len()])
-        };
-        let ordering = together(&waiting.orders, ToOrder { hold: id, user, order }, work);
-        let ordered = tokio::time::timeout(TOGETHER_TIMEOUT, ordering).await.map_err(unavailable)??;
+        let work = async |some: Vec<ToOrder>| self.order_all(performance, &some).await;
+        let ordered = together(&waiting.orders, ToOrder { hold: id, user, order }, work).await?;
         if ordered.is_ok() {
             self.point(id, performance, ORDERED_POINTER_TTL_MS).await?;
         }
@@ -528,12 +520,10 @@ impl RedisSeats {
         }
         let waiting = self.look_after(performance, RECHECK);
         let work = async |some: Vec<Settled>| {
-            let all_settled = self.settle_all(performance, &some).await;
-            vec![all_settled; some.len()]
+            self.settle_all(performance, &some).await?;
+            Ok(vec![Ok(()); some.len()])
         };
-        let settled = Settled { hold, order, user, seats: seats.to_vec(), state };
-        let settling = together(&waiting.settled, settled, work);
-        tokio::time::timeout(TOGETHER_TIMEOUT, settling).await.map_err(unavailable)?
+        together(&waiting.settled, Settled { hold, order, user, seats: seats.to_vec(), state }, work).await
     }
 
     /// Settles orders in one function.
@@ -758,23 +748,30 @@ impl RedisSeats {
     }
 }
 
-/// Has one done with those that wait meanwhile.
-async fn together<T: Clone, R, W>(
+/// Has one done with those that wait meanwhile, within [`TOGETHER_TIMEOUT`]. `work` gives a result for each, or why none was done.
+async fn together<T: Clone, R: Clone, W>(
     batch: &Batch<T, Result<R, Error>>,
     one: T,
     work: impl Fn(Vec<T>) -> W,
 ) -> Result<R, Error>
 where
-    W: Future<Output = Vec<Result<R, Error>>>,
+    W: Future<Output = Result<Vec<Result<R, Error>>, Error>>,
 {
-    for _ in 1..ABANDONED_MAX {
-        match batch.join(one.clone(), &work).await {
-            // Asked again, because what was done already is answered or left as it is.
-            Err(NotDone::Abandoned) => {}
-            done => return done.map_err(not_done)?,
+    let each = async |some: Vec<T>| {
+        let many = some.len();
+        work(some).await.unwrap_or_else(|e| vec![Err(e); many])
+    };
+    let asked = async {
+        for _ in 1..ABANDONED_MAX {
+            match batch.join(one.clone(), &each).await {
+                // Asked again, because what was done already is answered or left as it is.
+                Err(NotDone::Abandoned) => {}
+                done => return done.map_err(not_done)?,
+            }
         }
-    }
-    batch.join(one, work).await.map_err(not_done)?
+        batch.join(one.clone(), &each).await.map_err(not_done)?
+    };
+    tokio::time::timeout(TOGETHER_TIMEOUT, asked).await.map_err(unavailable)?
 }
 
 /// The keys of a performance's book.
